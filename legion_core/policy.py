@@ -1,0 +1,77 @@
+"""The frozen LEGION policy: observation and language embedding in, action out; numpy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from legion_core.bundle import PolicyBundle
+from legion_core.errors import SpaceError
+from legion_core.inference import PolicyForward
+from legion_core.spaces import Float32, Vector
+
+
+class PolicyStep(NamedTuple):
+    """The outcome of one step; the arrays belong to the caller."""
+
+    action: Float32
+    """(4,) in [-1, 1]: dx, dy, dz, gripper."""
+    latent: Float32
+    """(10,): the mean of the inferred task latent."""
+    responsibilities: Vector
+    """(K,): how much each mixture component explains the latent, summing to 1."""
+    log_likelihood: float
+    """log p(latent) under the knowledge space; low where the situation is unfamiliar."""
+
+
+class LegionPolicy:
+    """Deterministic: the same observation and embedding give the same bits. One caller at a time."""
+
+    def __init__(self, bundle: PolicyBundle) -> None:
+        self.bundle = bundle
+        self._forward = PolicyForward(bundle.weights, bundle.knowledge)
+        self._observation_shape = (bundle.spec.size,)
+        self._embedding_shape = (bundle.manifest.embedding.size,)
+        self._embedding = b""
+        self._finite = np.empty(bundle.spec.size, bool)
+
+    def act(self, observation: npt.ArrayLike, embedding: npt.ArrayLike) -> PolicyStep:
+        """One policy step.
+
+        Args:
+            observation: (spec.size,) in the order of the bundle's observation fields; metres, simulation frame.
+            embedding: (384,) of the task; a change of it costs one extra matrix-vector product.
+
+        Raises:
+            SpaceError: a wrong shape or a number that is not finite.
+        """
+        self._condition(np.asarray(embedding, np.float32))
+        values = np.asarray(observation, np.float32)
+        if values.shape != self._observation_shape:
+            raise SpaceError(f"observation has shape {values.shape}; expected {self._observation_shape}")
+        if not np.isfinite(values, out=self._finite).all():
+            fields = self.bundle.spec.fields
+            bad = ", ".join(f"{fields[i]} = {values[i]}" for i in np.flatnonzero(~self._finite))
+            raise SpaceError(f"observation is not finite: {bad}")
+        forward = self._forward
+        forward.observation[:] = values
+        forward.step()
+        joint = forward.log_joint
+        log_likelihood = np.logaddexp.reduce(joint)
+        return PolicyStep(
+            forward.action.copy(), forward.latent.copy(), np.exp(joint - log_likelihood), float(log_likelihood)
+        )
+
+    def _condition(self, embedding: Float32) -> None:
+        """Fold a new embedding in; comparing bytes finds one that the caller changed in place, too."""
+        if embedding.shape != self._embedding_shape:
+            raise SpaceError(f"embedding has shape {embedding.shape}; expected {self._embedding_shape}")
+        key = embedding.tobytes()
+        if key == self._embedding:
+            return
+        if not np.isfinite(embedding).all():
+            raise SpaceError("embedding is not finite")
+        self._forward.condition(embedding)
+        self._embedding = key
