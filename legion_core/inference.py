@@ -18,7 +18,7 @@ from legion_core.knowledge import KnowledgeSpace
 from legion_core.spaces import ACTION_FIELDS, Float32, Vector
 
 LAYER_NORM_EPS = 1e-5
-LEAKY_SLOPE = np.float32(0.01)
+LEAKY_SLOPE = np.full((), 0.01, np.float32)
 ACTION_SIZE = len(ACTION_FIELDS)
 TRUNK_LAYERS = (0, 2, 4)
 """Indices of the linear layers in the encoder's trunk; ReLU lies between and after them."""
@@ -66,7 +66,9 @@ class Layer:
     """y = W x + b into a buffer of its own, with scratch space for the activation."""
 
     def __init__(self, weight: npt.ArrayLike, bias: npt.ArrayLike) -> None:
-        self.weight: Float32 = np.ascontiguousarray(weight, np.float32)
+        rows, columns = np.shape(weight)
+        # A tall matrix is faster column by column, a wide one row by row.
+        self.weight: Float32 = np.array(weight, np.float32, order="F" if rows > columns else "C")
         self.bias: Float32 = np.ascontiguousarray(bias, np.float32)
         self._out = np.empty_like(self.bias)
         self._scratch = np.empty_like(self.bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,6 @@ class LegionPolicy:
         self._observation_shape = (bundle.spec.size,)
         self._embedding_shape = (bundle.manifest.embedding.size,)
         self._embedding = b""
-        self._finite = np.empty(bundle.spec.size, bool)
 
     def act(self, observation: npt.ArrayLike, embedding: npt.ArrayLike) -> PolicyStep:
         """One policy step.
@@ -51,9 +51,9 @@ class LegionPolicy:
         values = np.asarray(observation, np.float32)
         if values.shape != self._observation_shape:
             raise SpaceError(f"observation has shape {values.shape}; expected {self._observation_shape}")
-        if not np.isfinite(values, out=self._finite).all():
-            fields = self.bundle.spec.fields
-            bad = ", ".join(f"{fields[i]} = {values[i]}" for i in np.flatnonzero(~self._finite))
+        if not np.isfinite(values).all():
+            named = zip(self.bundle.spec.fields, values.tolist(), strict=True)
+            bad = ", ".join(f"{name} = {value}" for name, value in named if not isfinite(value))
             raise SpaceError(f"observation is not finite: {bad}")
         forward = self._forward
         forward.observation[:] = values
