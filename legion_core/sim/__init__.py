@@ -1,0 +1,56 @@
+"""LEGION's ten tasks on the iiwa, built at run time from the installed Meta-World."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from legion_core.errors import SimulationError
+from legion_core.sim.env import MAX_STEPS, MocapEnv, TaskEnv
+from legion_core.sim.placement import BASE_POSITION_M, BASE_YAW_RAD
+from legion_core.sim.plant import PlantState, RobotPlant
+from legion_core.sim.scene import ACTUATIONS, ARMS, check_choice
+from legion_core.sim.servo import ArmBridge, ServoEnv
+from legion_core.spaces import ObservationSpec
+
+EVALUATION_SEED_BASE = 1_000_000
+"""Seeds from here on are for evaluation only; training draws its layouts from smaller ones."""
+
+_ALL_FIELDS = ObservationSpec()
+
+__all__ = [
+    "ACTUATIONS",
+    "ARMS",
+    "BASE_POSITION_M",
+    "BASE_YAW_RAD",
+    "EVALUATION_SEED_BASE",
+    "MAX_STEPS",
+    "ArmBridge",
+    "PlantState",
+    "RobotPlant",
+    "TaskEnv",
+    "make_env",
+]
+
+
+def make_env(
+    task: str,
+    *,
+    arm: str = "iiwa7",
+    actuation: str = "mocap",
+    bridge: Callable[[], ArmBridge] | None = None,
+    spec: ObservationSpec = _ALL_FIELDS,
+    max_steps: int = MAX_STEPS,
+    render_mode: str | None = None,
+) -> TaskEnv:
+    """One of the ten tasks as a Gymnasium environment; servo actuation needs a bridge factory.
+
+    Raises:
+        TaskError: an unknown task.
+        SimulationError: an unknown arm or actuation, a pair that does not exist, or servo without bridge.
+    """
+    check_choice(arm, actuation)
+    if actuation == "mocap":
+        return MocapEnv(task, arm, spec, max_steps, render_mode)
+    if bridge is None:
+        raise SimulationError("servo actuation needs a bridge factory, such as legion_sim2real.bridge.BridgeFactory()")
+    return ServoEnv(task, bridge, spec, max_steps, render_mode)

@@ -1,0 +1,182 @@
+"""Meta-World's task environments with the slow parts of a step replaced by equal, faster ones.
+
+Meta-World spends most of a step in Python: named lookups, a scipy rotation for one quaternion, a
+comprehension over every contact. `FastTask` overrides exactly those helpers; rewards, resets and success
+rules stay Meta-World's own methods. `tests/core/test_sim_parity.py` holds both to the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+import mujoco
+import numpy as np
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
+
+from legion_core.errors import SimulationError
+from legion_core.spaces import TaskState, Vector
+
+MAXIMUM_OPENING_M = 0.1
+"""Distance between the claws that Meta-World calls an opening of 1."""
+
+
+class FastTask(SawyerXYZEnv):
+    """Mixin in front of a Meta-World task class; shows the goal in the observation and never truncates."""
+
+    max_path_length = sys.maxsize
+    _partially_observable = False
+    _ids: dict[str, int] | None = None
+
+    def __init__(self, model: mujoco.MjModel, frame_skip: int) -> None:
+        self._compiled = model
+        super().__init__()
+        self.frame_skip = frame_skip
+        self._set_task_called = True
+        self._layouts = np.random.default_rng()
+        self._partially_observable = False
+        self.__dict__.pop("sawyer_observation_space", None)
+        self.observation_space = self.sawyer_observation_space
+        self._low, self._high = self.observation_space.low, self.observation_space.high
+
+    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        return self._compiled, mujoco.MjData(self._compiled)
+
+    # -- what the project's environments use -------------------------------------------------------------------
+
+    def start(self, seed: int | None = None) -> None:
+        """Reset to the layout of `seed`, or to the next one of the seed before."""
+        if seed is not None:
+            self._layouts = np.random.default_rng([seed])
+        self.reset_to(self._sample_layout())
+
+    def reset_to(self, layout: Vector) -> None:
+        """Meta-World's own reset to that layout."""
+        self._last_rand_vec = layout
+        self.reset()
+        # some resets move a joint and leave the positions that follow from it as they were
+        mujoco.mj_forward(self.model, self.data)
+        self._prev_obs = self._get_curr_obs_combined_no_goal()
+
+    def advance(self, action: Vector) -> tuple[float, bool]:
+        """One step of Meta-World with an action (4,): reward and whether the task is solved now.
+
+        Raises:
+            SimulationError: the physics has diverged.
+        """
+        reward, info = self.step(action)[1::3]
+        if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
+            raise SimulationError(f"{self.task_name} became unstable {self.data.time:.3f} s after its reset")
+        return float(reward), bool(info["success"])
+
+    def expert_observation(self) -> Vector:
+        """Meta-World's observation (39,) of this moment, goal included."""
+        return np.concatenate((self._get_curr_obs_combined_no_goal(), self._prev_obs, self._get_pos_goal()))
+
+    def task_state(self) -> TaskState:
+        """What a policy can see, in the sim frame."""
+        observation = self._get_curr_obs_combined_no_goal()
+        return TaskState(
+            hand=observation[:3],
+            object=observation[4:7],
+            goal=self._get_pos_goal().copy(),
+            gripper_opening=float(observation[3]),
+        )
+
+    def _sample_layout(self) -> Vector:
+        """A layout from the task's own reset space that its `reset_model` accepts."""
+        space = self._random_reset_space
+        assert space is not None
+        while True:
+            layout: Vector = self._layouts.uniform(space.low, space.high)
+            # reach, push and pick-place draw again while object and goal are this close; given the same
+            # layout again they would do so for ever
+            if layout.size != 6 or np.linalg.norm(layout[:2] - layout[3:5]) >= 0.15:
+                return layout
+
+    # -- faster equals of Meta-World's helpers ---------------------------------------------------------------
+
+    def _id(self, kind: str, name: str) -> int:
+        """Number of the named body, site or geom, looked up once."""
+        if self._ids is None:
+            self._ids = {}
+        key = f"{kind}/{name}"
+        if key not in self._ids:
+            self._ids[key] = getattr(self.model, kind)(name).id
+        return self._ids[key]
+
+    def get_body_com(self, body_name: str) -> Vector:
+        return self.data.xpos[self._id("body", body_name)]  # type: ignore[no-any-return]
+
+    def get_endeff_pos(self) -> Vector:
+        return self.get_body_com("hand")
+
+    @property
+    def tcp_center(self) -> Vector:
+        sites = self.data.site_xpos
+        return (sites[self._id("site", "rightEndEffector")] + sites[self._id("site", "leftEndEffector")]) / 2.0  # type: ignore[no-any-return]
+
+    def _get_site_pos(self, site_name: str) -> Vector:
+        return self.data.site_xpos[self._id("site", site_name)].copy()  # type: ignore[no-any-return]
+
+    def _set_pos_site(self, name: str, pos: Vector) -> None:
+        self.data.site_xpos[self._id("site", name)] = pos[:3]
+
+    def _get_curr_obs_combined_no_goal(self) -> Vector:
+        hand, right, left = self.get_endeff_pos(), self.get_body_com("rightclaw"), self.get_body_com("leftclaw")
+        observation = np.zeros(18)
+        observation[:3] = hand
+        observation[3] = min(math.dist(right, left) / MAXIMUM_OPENING_M, 1.0)
+        observation[4:7] = self._get_pos_objects()
+        observation[7:11] = self._get_quat_objects()
+        return observation
+
+    def _get_obs(self) -> Vector:
+        current = self._get_curr_obs_combined_no_goal()
+        observation = np.concatenate((current, self._prev_obs, self._get_pos_goal()))
+        self._prev_obs = current
+        return observation
+
+    def touching_object(self, object_geom_id: int) -> bool:
+        pairs, force = self.data.contact.geom, self.data.efc_force
+        for pad in ("leftpad_geom", "rightpad_geom"):
+            mine = ((pairs == self._id("geom", pad)) | (pairs == object_geom_id)).all(axis=1)
+            if not mine.any() or force[self.data.contact.efc_address[mine]].sum() <= 0:
+                return False
+        return True
+
+    def _step_mujoco_simulation(self, ctrl: Any, n_frames: int) -> None:
+        self.data.ctrl[:] = ctrl
+        mujoco.mj_step(self.model, self.data, nstep=n_frames)
+
+
+class GeomOrientation(FastTask):
+    """For the tasks whose object quaternion Meta-World takes from a geom's rotation matrix through scipy."""
+
+    _orientation_geom = "objGeom"
+
+    def _get_quat_objects(self) -> Vector:
+        return quaternion_xyzw(self.data.geom_xmat[self._id("geom", self._orientation_geom)])
+
+
+class HandleOrientation(GeomOrientation):
+    """The door's handle is the geom in question."""
+
+    _orientation_geom = "handle"
+
+
+def quaternion_xyzw(matrix: Vector) -> Vector:
+    """The quaternion (x, y, z, w) of a rotation matrix of 9 numbers, of the same sign as scipy's."""
+    xx, xy, xz, yx, yy, yz, zx, zy, zz = matrix.tolist()
+    trace = xx + yy + zz
+    largest = max(xx, yy, zz, trace)
+    if largest == xx:
+        q = (1 - trace + 2 * xx, yx + xy, zx + xz, zy - yz)
+    elif largest == yy:
+        q = (yx + xy, 1 - trace + 2 * yy, zy + yz, xz - zx)
+    elif largest == zz:
+        q = (zx + xz, zy + yz, 1 - trace + 2 * zz, yx - xy)
+    else:
+        q = (zy - yz, xz - zx, yx - xy, 1 + trace)
+    return np.array(q) / math.hypot(*q)

@@ -1,0 +1,152 @@
+"""The simulated robot with its joint servos in a task's scene: what stands in for the real arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from legion_core.errors import SimulationError, SpaceError
+from legion_core.sim.arm import ARM_JOINTS
+from legion_core.sim.metaworld_tasks import OBJECT_BODIES, ServoTask, make_task
+from legion_core.sim.placement import BASE_QUATERNION, to_world
+from legion_core.sim.rendering import Image, OffscreenRenderer
+from legion_core.spaces import Vector
+
+RESET_GAP_S = 1.0
+"""A reset moves the clock on by this much, so that everything downstream sees a gap in the stamps."""
+
+PERIOD_S, ROBOT_LAG_S = 0.02, 0.02
+_TIMESTEP_S = 0.0025
+_SERVOS = slice(2, 2 + ARM_JOINTS)
+
+
+@dataclass(frozen=True)
+class PlantState:
+    """One sample of robot and scene; positions in the world frame (the robot's base), SI units.
+
+    `object_quaternion` is (x, y, z, w); `object2_position` is None where the task has one object;
+    `time_s` never runs backwards, not even over resets.
+    """
+
+    time_s: float
+    joint_positions: Vector
+    joint_velocities: Vector
+    joint_efforts: Vector
+    gripper_opening: float
+    object_position: Vector
+    object_quaternion: Vector
+    object2_position: Vector | None
+    goal_position: Vector
+
+
+class RobotPlant:
+    """The iiwa with position servos behind a first-order lag, in the scene of one of the ten tasks.
+
+    `period_s` is one control period, a multiple of 2.5 ms; `robot_lag_s` the time constant of the lag on the
+    joint command. Scenes are built when first asked for and kept, so changing the task back and forth is cheap.
+
+    Raises:
+        TaskError: an unknown task.
+        SimulationError: a period or lag that does not fit.
+    """
+
+    def __init__(
+        self, task: str, *, seed: int | None = None, period_s: float = PERIOD_S, robot_lag_s: float = ROBOT_LAG_S
+    ) -> None:
+        self._frame_skip = round(period_s / _TIMESTEP_S)
+        if self._frame_skip < 1 or not np.isclose(self._frame_skip * _TIMESTEP_S, period_s):
+            raise SimulationError(f"period_s = {period_s}; allowed: a positive multiple of {_TIMESTEP_S}")
+        if not (np.isfinite(robot_lag_s) and robot_lag_s >= 0):
+            raise SimulationError(f"robot_lag_s = {robot_lag_s}; allowed: zero or more")
+        self._lag_s = robot_lag_s
+        self._scenes: dict[str, ServoTask] = {}
+        self._renderers: dict[str, OffscreenRenderer] = {}
+        self._clock_s = -RESET_GAP_S
+        self.task = task
+        self.reset(task, seed)
+
+    def reset(self, task: str | None = None, seed: int | None = None) -> PlantState:
+        """Start an episode: of `task` (the present one by default), in the layout of `seed` (the next one)."""
+        task = task or self.task
+        self._scene(task).start(seed)
+        self.task = task
+        self._clock_s += RESET_GAP_S
+        self.steps, self.reward, self.success = 0, 0.0, False
+        return self.state()
+
+    def step(self, joint_positions: Vector, gripper: float) -> PlantState:
+        """Advance one period towards a joint command (7,) in rad and a gripper command, -1 open to +1 closed.
+
+        Raises:
+            SpaceError: a command of another length, or one that is not finite.
+            SimulationError: the physics has diverged.
+        """
+        command = np.asarray(joint_positions, float)
+        if command.shape != (ARM_JOINTS,) or not np.isfinite(command).all() or not np.isfinite(gripper):
+            raise SpaceError(f"command {command.tolist()}, {gripper}; expected {ARM_JOINTS} finite numbers and one")
+        self.scene.joint_command = command
+        self.reward, self.success = self.scene.advance(np.array((0.0, 0.0, 0.0, np.clip(gripper, -1.0, 1.0))))
+        self.steps += 1
+        self._clock_s += self._frame_skip * _TIMESTEP_S
+        return self.state()
+
+    def state(self) -> PlantState:
+        """Robot and scene now."""
+        data, seen = self.data, self.scene.task_state()
+        return PlantState(
+            time_s=self._clock_s,
+            joint_positions=data.qpos[:ARM_JOINTS].copy(),
+            joint_velocities=data.qvel[:ARM_JOINTS].copy(),
+            joint_efforts=data.actuator_force[_SERVOS].copy(),
+            gripper_opening=seen.gripper_opening,
+            object_position=to_world(seen.object),
+            object_quaternion=self._object_quaternion(),
+            object2_position=None,
+            goal_position=to_world(seen.goal),
+        )
+
+    @property
+    def scene(self) -> ServoTask:
+        """The Meta-World environment below."""
+        return self._scenes[self.task]
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The MuJoCo model of the present task."""
+        return self.scene.model
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """The MuJoCo state of the present task."""
+        return self.scene.data
+
+    def render(self, width: int = 640, height: int = 480) -> Image:
+        """A picture (height, width, 3) of the arm at work.
+
+        Raises:
+            SimulationError: no offscreen OpenGL on this machine.
+        """
+        renderer = self._renderers.setdefault(self.task, OffscreenRenderer(self.model))
+        return renderer.render(self.data, width, height)
+
+    def close(self) -> None:
+        """Give the rendering contexts back."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _scene(self, task: str) -> ServoTask:
+        if task not in self._scenes:
+            scene = make_task(task, "iiwa7", "servo", self._frame_skip)
+            assert isinstance(scene, ServoTask)
+            scene.model.actuator_dynprm[_SERVOS, 0] = self._lag_s
+            self._scenes[task] = scene
+        return self._scenes[task]
+
+    def _object_quaternion(self) -> Vector:
+        relative, inverse = np.zeros(4), np.zeros(4)
+        mujoco.mju_negQuat(inverse, np.array(BASE_QUATERNION))
+        mujoco.mju_mulQuat(relative, inverse, self.data.body(OBJECT_BODIES[self.task]).xquat)
+        return relative[[1, 2, 3, 0]]
