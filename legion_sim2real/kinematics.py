@@ -1,0 +1,116 @@
+"""Kinematics of the arm: forward, Jacobian and damped least squares, on pinocchio."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from legion_core.description import RobotDescription
+from legion_core.errors import DescriptionError, unknown
+from legion_core.spaces import Vector
+
+
+class Pose(NamedTuple):
+    """A pose in the world frame: `position` (3,) in metres and `rotation` (3, 3) whose columns are the frame's axes."""
+
+    position: Vector
+    rotation: Vector
+
+
+class Step(NamedTuple):
+    """A damped least squares solution: joint `velocity` (7,) and the `smallest_singular_value` it met."""
+
+    velocity: Vector
+    smallest_singular_value: float
+
+
+class ArmKinematics:
+    """Kinematics of the seven joints from the base (`world`) to the link `tip`.
+
+    Attributes `lower`, `upper` (rad) and `velocity` (rad/s), each (7,), are the limits of the description.
+    One instance serves one thread: it reuses its workspace.
+
+    Raises:
+        DescriptionError: the description has no link `tip`.
+    """
+
+    def __init__(self, description: RobotDescription, tip: str = "lbr_hand") -> None:
+        import pinocchio  # here, so that importing this module stays cheap
+
+        if tip not in description.links:
+            raise DescriptionError(unknown("link", tip, description.links))
+        full = pinocchio.buildModelFromXML(description.urdf)
+        locked = [full.getJointId(name) for name in list(full.names)[1:] if name not in description.arm_joints]
+        self._pin: Any = pinocchio
+        self._model = pinocchio.buildReducedModel(full, locked, pinocchio.neutral(full))
+        self._data = self._model.createData()
+        self._tip = self._model.getFrameId(tip)
+        self._aligned = pinocchio.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        joints = [description.joint(name) for name in description.arm_joints]
+        self.lower = np.array([joint.lower for joint in joints])
+        self.upper = np.array([joint.upper for joint in joints])
+        self.velocity = np.array([joint.velocity for joint in joints])
+
+    def forward(self, q: Vector) -> Pose:
+        """Pose of the tip at the joint positions `q` (7,) rad."""
+        self._pin.forwardKinematics(self._model, self._data, q)
+        return self._tip_pose()
+
+    def jacobian(self, q: Vector) -> Vector:
+        """Jacobian (6, 7) of the tip at `q`: linear rows first, in world axes."""
+        return self.forward_and_jacobian(q)[1]
+
+    def forward_and_jacobian(self, q: Vector) -> tuple[Pose, Vector]:
+        """Both of the above in one pass."""
+        self._pin.computeJointJacobians(self._model, self._data, q)
+        pose = self._tip_pose()
+        return pose, self._pin.getFrameJacobian(self._model, self._data, self._tip, self._aligned)
+
+    def _tip_pose(self) -> Pose:
+        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip)
+        return Pose(placement.translation.copy(), placement.rotation.copy())
+
+    def rotation_error(self, target: Vector, rotation: Vector) -> Vector:
+        """The rotation vector (3,) rad, in world axes, that turns `rotation` into `target` (3, 3 each)."""
+        error: Vector = self._pin.log3(target @ rotation.T)
+        return error
+
+    def manipulability(self, q: Vector) -> float:
+        """Yoshikawa's measure sqrt(det(J J')) at `q`; zero at a singularity."""
+        jacobian = self.jacobian(q)
+        return math.sqrt(max(float(np.linalg.det(jacobian @ jacobian.T)), 0.0))
+
+    def inverse(self, target: Pose, start: Vector, posture: Vector | None = None, iterations: int = 200) -> Vector:
+        """Joint positions (7,) near `start` that bring the tip to `target`, drawn towards `posture` in the null space.
+
+        It does not fail: compare `forward` of the result with `target` to learn whether the target is within reach.
+        Joint limits are respected.
+        """
+        q = np.clip(start, self.lower, self.upper)
+        goal = q if posture is None else posture
+        for _ in range(iterations):
+            pose, jacobian = self.forward_and_jacobian(q)
+            error = np.concatenate(
+                (target.position - pose.position, self.rotation_error(target.rotation, pose.rotation))
+            )
+            step = damped_least_squares(jacobian, error, 0.2 * (goal - q)).velocity
+            q = np.clip(q + step * min(1.0, 0.2 / (np.abs(step).max() + 1e-12)), self.lower, self.upper)
+        return q
+
+
+def damped_least_squares(
+    jacobian: Vector, twist: Vector, pull: Vector, threshold: float = 0.1, max_damping: float = 0.1
+) -> Step:
+    """Joint velocity (7,) for a `twist` (6,) of the tip, with `pull` (7,) followed in the null space.
+
+    The damping is zero while the Jacobian's smallest singular value is above `threshold` and grows to `max_damping`
+    at a singularity (Nakamura and Hanafusa), so that precision is lost only where it would cost speed.
+    """
+    squares, axes = np.linalg.eigh(jacobian @ jacobian.T)
+    smallest = math.sqrt(max(squares[0], 0.0))
+    lack = 1.0 - min(smallest / threshold, 1.0)
+    residual = axes.T @ (twist - jacobian @ pull)
+    velocity = pull + jacobian.T @ (axes @ (residual / (squares + (lack * max_damping) ** 2 + 1e-12)))
+    return Step(velocity, smallest)
