@@ -35,8 +35,10 @@ class InstructionEncoder:
         try:
             # Heavy (torch): only the process that encodes sentences pays for it.
             from sentence_transformers import SentenceTransformer
+            from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise ConfigurationError(f"sentence-transformers is missing; {INSTALL_HINT}") from error
+        disable_progress_bar()
         try:
             self._model = SentenceTransformer(str(folder), device="cpu")
         except (OSError, ValueError, KeyError, RuntimeError) as error:

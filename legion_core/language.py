@@ -12,9 +12,9 @@ from legion_core.config import require
 from legion_core.errors import SpaceError
 from legion_core.spaces import Float32
 
-THRESHOLD = 0.50
+THRESHOLD = 0.60
 """Least cosine similarity with a known sentence."""
-MARGIN = 0.03
+MARGIN = 0.01
 """Least distance in similarity to what the sentence could mean instead."""
 OFFERED = 3
 
