@@ -100,7 +100,8 @@ class Calibration:
 
     def to_sim(self, points: Vector) -> Vector:
         """World points (..., 3) in the simulation frame."""
-        return points @ self._to_sim + self.translation
+        sim: Vector = points @ self._to_sim + self.translation
+        return sim
 
     def to_world(self, points: Vector) -> Vector:
         """Simulation points (..., 3) in the world frame."""

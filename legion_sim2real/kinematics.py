@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from legion_core.description import RobotDescription
-from legion_core.errors import DescriptionError, unknown
 from legion_core.spaces import Vector
 
 
@@ -27,20 +26,21 @@ class Step(NamedTuple):
 
 
 class ArmKinematics:
-    """Kinematics of the seven joints from the base (`world`) to the link `tip`.
+    """Kinematics of the seven joints from the base (`world`) to the link `tip`, whose x axis points along the tool.
 
-    Attributes `lower`, `upper` (rad) and `velocity` (rad/s), each (7,), are the limits of the description.
+    Attributes `lower`, `upper` (rad) and `velocity` (rad/s), each (7,), are the limits of the description;
+    `tool_length` (m) is how far the link `tool` (the tool centre) lies beyond the tip.
     One instance serves one thread: it reuses its workspace.
 
     Raises:
-        DescriptionError: the description has no link `tip`.
+        DescriptionError: the description has no link `tip` or `tool`.
     """
 
-    def __init__(self, description: RobotDescription, tip: str = "lbr_hand") -> None:
+    def __init__(self, description: RobotDescription, tip: str = "lbr_hand", tool: str = "lbr_tcp") -> None:
         import pinocchio  # here, so that importing this module stays cheap
 
-        if tip not in description.links:
-            raise DescriptionError(unknown("link", tip, description.links))
+        for name in (tip, tool):
+            description.link(name)
         full = pinocchio.buildModelFromXML(description.urdf)
         locked = [full.getJointId(name) for name in list(full.names)[1:] if name not in description.arm_joints]
         self._pin: Any = pinocchio
@@ -48,6 +48,9 @@ class ArmKinematics:
         self._data = self._model.createData()
         self._tip = self._model.getFrameId(tip)
         self._aligned = pinocchio.ReferenceFrame.LOCAL_WORLD_ALIGNED
+        pinocchio.framesForwardKinematics(self._model, self._data, pinocchio.neutral(self._model))
+        placements = [self._data.oMf[self._model.getFrameId(name)] for name in (tip, tool)]
+        self.tool_length = float(placements[0].actInv(placements[1]).translation[0])
         joints = [description.joint(name) for name in description.arm_joints]
         self.lower = np.array([joint.lower for joint in joints])
         self.upper = np.array([joint.upper for joint in joints])

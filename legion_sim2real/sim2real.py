@@ -1,0 +1,219 @@
+"""From the actions of a policy to joint commands: a virtual hand target, inverse kinematics and the safety guard."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from legion_core.config import require
+from legion_core.spaces import ACTION_SCALE_M, Vector
+from legion_sim2real.calibration import Calibration
+from legion_sim2real.guard import Intervention, SafetyGuard
+from legion_sim2real.kinematics import ArmKinematics, Pose, damped_least_squares
+from legion_sim2real.real2sim import RobotState
+
+Triple = tuple[float, float, float]
+HAND_ROTATION = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Orientation of the hand in the simulation frame: Meta-World's (w, x, y, z) = (1, 0, 1, 0) / sqrt(2), tool down."""
+AVOID_RATE_HZ = 5.0
+"""How fast the null space draws a joint out of the margin before its limits."""
+
+
+class Status(str, Enum):
+    """What a command does."""
+
+    MOVING = "moving"
+    HOLDING = "holding"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Sim2RealConfig:
+    """How actions become motion. Distances in the simulation frame where nothing else is said.
+
+    `speed_scale` times 1 cm is what an action of 1 moves the target; the target stays within `leash_m` of the measured
+    hand and within Meta-World's box `hand_low_m`..`hand_high_m`; the hand follows with the time constant `smoothing_s`.
+    `posture_rad` is where the null space draws the arm to, with the rate `posture_rate_hz`; joints closer than
+    `avoid_margin_rad` to the guard's limits are drawn back.
+    """
+
+    speed_scale: float
+    leash_m: float
+    smoothing_s: float
+    hand_low_m: Triple
+    hand_high_m: Triple
+    posture_rad: tuple[float, float, float, float, float, float, float]
+    posture_rate_hz: float
+    avoid_margin_rad: float
+
+    def __post_init__(self) -> None:
+        for key, low, high in (
+            ("speed_scale", 0.01, 1.0),
+            ("leash_m", 0.005, 0.2),
+            ("smoothing_s", 0.001, 1.0),
+            ("posture_rate_hz", 0.0, 10.0),
+            ("avoid_margin_rad", 0.0, 0.5),
+        ):
+            require(low <= getattr(self, key) <= high, key, getattr(self, key), f"{low} to {high}")
+        above = all(low < high for low, high in zip(self.hand_low_m, self.hand_high_m, strict=True))
+        require(above, "hand_high_m", self.hand_high_m, f"above hand_low_m {self.hand_low_m}")
+        require(all(abs(x) <= math.pi for x in self.posture_rad), "posture_rad", self.posture_rad, "-pi to pi each")
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """What may be sent to the robot, and why it is what it is.
+
+    `joint_positions` (7,) rad, None where nothing may be sent; `gripper` in [-1 open, +1 closed], None before the first
+    action; `target_pose` is where the hand is going, world frame, None while nothing is pursued.
+    """
+
+    joint_positions: Vector | None
+    gripper: float | None
+    target_pose: Pose | None
+    status: Status
+    interventions: tuple[Intervention, ...]
+
+
+class Sim2Real:
+    """Turns actions into guarded joint commands; one instance drives one arm.
+
+    `act` takes an action, `tick` goes on towards the current target between actions, `hold` brakes and stays. Motion
+    always starts from the measured pose: after construction, `reset`, a hold, a stop, an interruption of the stream of
+    commands or a tracking error, the next action yields the measured joints as the command; speed ramps in from there.
+    """
+
+    def __init__(
+        self, kinematics: ArmKinematics, calibration: Calibration, config: Sim2RealConfig, guard: SafetyGuard
+    ) -> None:
+        self.guard = guard
+        self.config = config
+        self._kinematics = kinematics
+        self._calibration = calibration
+        self._rotation = calibration.rotation_to_world(HAND_ROTATION)
+        self._box = np.array(config.hand_low_m), np.array(config.hand_high_m)
+        self._posture = np.array(config.posture_rad)
+        margin = guard.limits.joint_margin_rad + config.avoid_margin_rad
+        self._comfort = kinematics.lower + margin, kinematics.upper - margin
+        self._leash = config.leash_m / calibration.scale
+        self._stamps = (-math.inf, -math.inf)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget target and last command; the guard's stop and counts stay."""
+        self.guard.reset()
+        self._target: Vector | None = None
+        self._gripper: float | None = None
+
+    def act(
+        self,
+        action: Vector,
+        action_stamp_s: float,
+        state: RobotState,
+        now_s: float,
+        object_stamp_s: float | None = None,
+    ) -> Command:
+        """The command for an action (4,) made from an observation of the time `action_stamp_s`.
+
+        `object_stamp_s` is the stamp of the object pose in that observation; where it is not given, the stamp of the
+        observation stands for it. Nothing raises: what cannot be followed ends in a hold or a refusal that says why.
+        """
+        self._stamps = (action_stamp_s, action_stamp_s if object_stamp_s is None else object_stamp_s)
+        values = self.guard.check_action(action)
+        trusted = self.guard.check_state(state, now_s)
+        released = self.guard.check_release(*self._stamps, now_s)
+        if values is None or not trusted or not released:
+            return self._brake(state, now_s, trusted)
+        return self._follow(values, state, now_s)
+
+    def tick(self, state: RobotState, now_s: float) -> Command:
+        """The command between actions: on towards the target, or a hold once the last action is too old."""
+        if self._target is None:
+            return self.hold(state, now_s)
+        trusted = self.guard.check_state(state, now_s)
+        if not self.guard.check_release(*self._stamps, now_s) or not trusted:
+            return self._brake(state, now_s, trusted)
+        return self._follow(None, state, now_s)
+
+    def hold(self, state: RobotState, now_s: float) -> Command:
+        """The command that brakes within the acceleration limits and then stays."""
+        return self._brake(state, now_s, self.guard.check_state(state, now_s))
+
+    def _brake(self, state: RobotState, now_s: float, trusted: bool) -> Command:
+        """Come to rest; where there is no stream of commands to brake, rest at the measured joints if `trusted`."""
+        self._target = None
+        if trusted and not self.guard.tracks(state):
+            self.guard.reset()
+        period = self.guard.period(now_s)
+        if period is not None:
+            joints = self.guard.brake(now_s, period)
+        elif trusted:
+            joints = self.guard.anchor(state, now_s)
+        else:
+            return Command(None, None, None, Status.REFUSED, self.guard.take_notes())
+        return Command(joints, self._gripper, None, Status.HOLDING, self.guard.take_notes())
+
+    def _follow(self, action: Vector | None, state: RobotState, now_s: float) -> Command:
+        """Move the target by `action` if there is one, and the joints towards the target; start afresh where needed."""
+        guard = self.guard
+        if not guard.tracks(state):
+            guard.reset()
+        period = guard.period(now_s)
+        if period is not None and self._target is None and guard.moving:
+            return self._brake(state, now_s, True)
+        if action is not None:
+            self._gripper = float(action[3])
+        if period is None or self._target is None:
+            joints = guard.anchor(state, now_s)
+            target = self._kinematics.forward(joints).position
+        else:
+            factor = guard.speed_factor(now_s)
+            target = self._target if action is None else self._moved(self._target, action[:3] * factor, state)
+            joints = self._joints(target, now_s, period, factor)
+        self._target = target
+        pose = Pose(target.copy(), self._rotation)
+        return Command(joints, self._gripper, pose, Status.MOVING, guard.take_notes())
+
+    def _moved(self, target: Vector, direction: Vector, state: RobotState) -> Vector:
+        """The target (3,), world frame, moved by an action's `direction` (3,) and kept where it may be."""
+        step = direction * (ACTION_SCALE_M * self.config.speed_scale)
+        hand = self._kinematics.forward(state.joint_positions).position
+        lead = target + self._calibration.direction_to_world(step) - hand
+        length = math.sqrt(lead @ lead)
+        if length > self._leash:
+            lead *= self._leash / length
+        moved = hand + lead
+        in_sim = self._calibration.to_sim(moved)
+        inside = np.minimum(np.maximum(in_sim, self._box[0]), self._box[1])
+        if (inside != in_sim).any():
+            moved = self._calibration.to_world(inside)
+        return self.guard.limit_target(moved)
+
+    def _joints(self, target: Vector, now_s: float, period: float, factor: float) -> Vector:
+        """The next joint command (7,) of a hand that follows `target` with the time constant of the configuration."""
+        joints = self.guard.position
+        assert joints is not None  # a period exists only where there was a command
+        if period == 0.0:
+            return joints.copy()
+        pose, jacobian = self._kinematics.forward_and_jacobian(joints)
+        rate = -math.expm1(-period / self.config.smoothing_s) / period
+        twist = np.empty(6)
+        twist[:3] = target - pose.position
+        twist[3:] = self._kinematics.rotation_error(self._rotation, pose.rotation)
+        twist = self.guard.limit_twist(twist * rate, factor)
+        limits = self.guard.limits
+        step = damped_least_squares(
+            jacobian, twist, self._pull(joints), limits.singular_value_threshold, limits.max_damping
+        )
+        if step.smallest_singular_value < limits.singular_value_threshold:
+            self.guard.note(Intervention.SINGULARITY)
+        return self.guard.send(step.velocity, jacobian, now_s, period, factor)
+
+    def _pull(self, joints: Vector) -> Vector:
+        """Joint velocity (7,) for the null space: towards the posture and away from the limits."""
+        comfortable = np.minimum(np.maximum(joints, self._comfort[0]), self._comfort[1])
+        pull: Vector = self.config.posture_rate_hz * (self._posture - joints) + AVOID_RATE_HZ * (comfortable - joints)
+        return pull
