@@ -25,7 +25,7 @@ FINGER_STIFFNESS = 400.0
 GAINS = (1000.0, 1000.0, 800.0, 800.0, 500.0, 250.0, 120.0)
 """Servo stiffness of A1..A7, Nm/rad. Stiffer ones press with hundreds of newtons where softer ones still track."""
 
-DAMPING_RATIO = 0.08
+DAMPING_RATIO = 0.06
 """Servo damping over stiffness, s. The servo lags a moving command by this much."""
 
 TOOL_DOWN = (math.sqrt(0.5), 0.0, math.sqrt(0.5), 0.0)
