@@ -41,10 +41,10 @@ class RobotProfile:
     """How one robot is driven.
 
     `model` and `robot_name` name its description and the prefix of its joints. The policy steps at `rate_hz`; between
-    its actions commands are interpolated at `interpolation_rate_hz` (None: one command an action). `sync` says whether an
-    observation is made of inputs with one and the same stamp (exact) or of the latest ones (latest).
-    `command_interface` is the controller that takes the commands. `calibration` (None: the operator must bring one) and
-    `safety` are files, absolute or below `config/`.
+    its actions commands are interpolated at `interpolation_rate_hz` (None: one command an action). `sync` says whether
+    an observation is made of inputs with one and the same stamp (exact) or of the latest ones (latest).
+    `command_interface` is the controller that takes the commands. `calibration` (None: the operator must bring one)
+    and `safety` are files, absolute or below `config/`.
     """
 
     model: str

@@ -11,7 +11,7 @@ import numpy as np
 from legion_core.config import require
 from legion_core.spaces import ACTION_SCALE_M, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.guard import Intervention, SafetyGuard
+from legion_sim2real.guard import Intervention, SafetyGuard, clip, differ
 from legion_sim2real.kinematics import ArmKinematics, Pose, damped_least_squares
 from legion_sim2real.real2sim import RobotState
 
@@ -187,8 +187,8 @@ class Sim2Real:
             lead *= self._leash / length
         moved = hand + lead
         in_sim = self._calibration.to_sim(moved)
-        inside = np.minimum(np.maximum(in_sim, self._box[0]), self._box[1])
-        if (inside != in_sim).any():
+        inside = clip(in_sim, *self._box)
+        if differ(inside, in_sim):
             moved = self._calibration.to_world(inside)
         return self.guard.limit_target(moved)
 
@@ -214,6 +214,6 @@ class Sim2Real:
 
     def _pull(self, joints: Vector) -> Vector:
         """Joint velocity (7,) for the null space: towards the posture and away from the limits."""
-        comfortable = np.minimum(np.maximum(joints, self._comfort[0]), self._comfort[1])
+        comfortable = clip(joints, *self._comfort)
         pull: Vector = self.config.posture_rate_hz * (self._posture - joints) + AVOID_RATE_HZ * (comfortable - joints)
         return pull
