@@ -84,21 +84,26 @@ def _pull_peg(hand: Vector, opening: float, peg: Vector, goal: Vector) -> tuple[
 
 
 def _open_door(hand: Vector, _: float, handle: Vector, goal: Vector) -> tuple[Vector, float]:
-    """Reach behind the handle's bar and draw it along its circle around the hinge."""
-    hinge = goal + np.array((0.115, 0.35, 0.0))
-    radius = handle[:2] - hinge[:2]
+    """Reach behind the handle's bar and draw it along its circle around the hinge.
+
+    `outwards` (along the door, away from the hinge) and `pull` (the way the handle moves) turn with the door.
+    """
+    radius = handle[:2] - goal[:2] - HINGE_FROM_GOAL_M
     turned = math.atan2(radius[1], radius[0]) - CLOSED_DOOR_RAD
-    cos, sin = math.cos(turned), math.sin(turned)
-    behind = handle + np.array((0.02 * cos - 0.04 * sin, 0.02 * sin + 0.04 * cos, 0.0))
-    pull = np.array((radius[1], -radius[0], 0.0)) / math.hypot(*radius)
-    offset, height = math.dist(hand[:2], behind[:2]), hand[2] - behind[2]
-    if offset < 0.06 and height < 0.03:
-        return behind + 0.12 * pull, CLOSE
-    return _above(behind, offset, 0.02, 0.12), CLOSE
+    outwards, pull = np.array((math.cos(turned), math.sin(turned))), np.array((math.sin(turned), -math.cos(turned)))
+    behind = handle + np.append(ALONG_BAR_M * outwards - 0.03 * pull, 0.0)
+    u, v = (hand[:2] - handle[:2]) @ outwards, (handle[:2] - hand[:2]) @ pull
+    if hand[2] < handle[2] + 0.03 and v > 0.01 and abs(u - ALONG_BAR_M) < 0.05:
+        return behind + 0.12 * np.append(pull, 0.0), CLOSE
+    return _above(behind, math.hypot(u - ALONG_BAR_M, v - 0.03), 0.01, 0.12), CLOSE
 
 
+HINGE_FROM_GOAL_M = np.array((0.115, 0.35))
 CLOSED_DOOR_RAD = math.atan2(-0.107, 0.375)
 """Direction from hinge to handle of the closed door."""
+
+ALONG_BAR_M = -0.015
+"""Where along the handle's bar to pull, away from the hinge: between its post and the edge of the door."""
 
 
 def _slide_window(side: float) -> Expert:
