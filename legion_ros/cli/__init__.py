@@ -1,0 +1,1 @@
+"""The `legion` command: one module a subcommand, loaded only when it is the one."""

@@ -1,0 +1,130 @@
+"""`legion deploy`: the whole graph as processes, with live progress."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import signal
+import sys
+import time
+import typing
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from legion_core.config import require
+from legion_core.errors import DeploymentError
+from legion_ros.cli.common import add_network_argument, enter_domain
+from legion_ros.cli.progress import Progress, summary
+from legion_ros.deployment import LAUNCH_ONLY, DeploymentOptions, deployment_graph
+from legion_ros.starter import Starter
+
+if TYPE_CHECKING:
+    from legion_ros.client import LegionClient
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command: the deployment's options and how long to stay."""
+    add_deployment_arguments(parser)
+    parser.add_argument("--once", action="store_true", help="end with the task: exit code 0 if it is done, 1 if not")
+    parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="with --once: seconds to do it (60)")
+    add_network_argument(parser)
+
+
+def add_deployment_arguments(parser: argparse.ArgumentParser) -> None:
+    """One argument for each field of DeploymentOptions."""
+    hints = typing.get_type_hints(DeploymentOptions)
+    for f in dataclasses.fields(DeploymentOptions):
+        if f.name in LAUNCH_ONLY:
+            continue
+        flag, text = "--" + f.name.replace("_", "-"), f.metadata["help"]
+        if hints[f.name] is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=f.default, help=text)
+            continue
+        choices = [choice for choice in f.metadata["choices"] if choice]
+        shown = f"{text} ({', '.join(choices)})" if choices else text
+        parser.add_argument(flag, type=hints[f.name], default=f.default, metavar=f.name.upper(), help=shown)
+
+
+def deployment_options(options: argparse.Namespace) -> DeploymentOptions:
+    """The deployment's part of the parsed arguments."""
+    names = (f.name for f in dataclasses.fields(DeploymentOptions) if f.name not in LAUNCH_ONLY)
+    return DeploymentOptions(**{name: getattr(options, name) for name in names})
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 after Ctrl-C or, with --once, after success."""
+    deployment = deployment_options(options)
+    require(not options.once or bool(deployment.instruction), "once", True, "only with --instruction")
+    require(
+        not options.once or deployment.robot == "mujoco",
+        "once",
+        True,
+        "only with robot mujoco, whose simulator knows when a task is done",
+    )
+    domain = enter_domain(options)
+    signal.signal(signal.SIGTERM, _end)
+    from legion_ros.client import LegionClient
+
+    began = time.monotonic()
+    with Starter(deployment_graph(deployment)) as starter, LegionClient(deployment.root) as client:
+        progress = Progress(sys.stderr)
+        try:
+            for event in starter.wait_ready():
+                progress.line(event)
+            progress.line(f"all nodes are active after {time.monotonic() - began:.1f} s (logs: {starter.folder})")
+            where = f"domain {domain}, namespace {deployment.root or '/'}"
+            if not options.once:
+                progress.line(f'running in {where}; legion say "..." gives a task, Ctrl-C ends')
+            if deployment.instruction and not _instruct(client, deployment.instruction, progress):
+                return 1 if options.once else _stay(starter, client, progress)
+            if options.once:
+                return _until_done(starter, client, progress, options.timeout)
+            return _stay(starter, client, progress)
+        finally:
+            progress.close()
+
+
+def _instruct(client: LegionClient, sentence: str, progress: Progress) -> bool:
+    reply = client.say(sentence)
+    progress.line(f'"{sentence}": {reply.text}' if reply.accepted else f'"{sentence}" is not understood; {reply.text}')
+    return reply.accepted
+
+
+def _stay(starter: Starter, client: LegionClient, progress: Progress) -> int:
+    """Until Ctrl-C."""
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            _watch(starter, client, progress)
+    return 0
+
+
+def _until_done(starter: Starter, client: LegionClient, progress: Progress, timeout_s: float) -> int:
+    """Until the task is done or the time is up."""
+    began = time.monotonic()
+    # the simulator changes its scene when it hears of the task: what came before is another episode's
+    client.wait(lambda: client.status_value("mujoco_node", "task") == client.task, 5.0)
+    client.episode = None
+    while time.monotonic() - began < timeout_s:
+        _watch(starter, client, progress)
+        if client.episode is not None and client.episode.success:
+            break
+    done = client.episode is not None and client.episode.success
+    print(summary(client, done, time.monotonic() - began))
+    if done:
+        with contextlib.suppress(DeploymentError):
+            client.say("", timeout_s=2.0)
+    return 0 if done else 1
+
+
+def _watch(starter: Starter, client: LegionClient, progress: Progress) -> None:
+    """A tenth of a second of looking after everything."""
+    client.spin(0.1)
+    for event in starter.poll():
+        progress.line(event)
+    progress.show(client)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """SIGTERM ends a deployment as Ctrl-C does: through the context managers that end the processes."""
+    raise KeyboardInterrupt

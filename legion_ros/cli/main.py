@@ -1,0 +1,65 @@
+"""`legion`: deploy, say, train, evaluate, bench, doctor."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from legion_core import __version__
+from legion_core.errors import LegionError
+
+COMMANDS = {
+    "deploy": "start the deployment graph and leave it up until Ctrl-C",
+    "say": "give a running deployment its next task",
+    "train": "train a policy bundle from nothing",
+    "evaluate": "measure the success of a policy over tasks and seeds",
+    "bench": "measure speed: policy step, bridge, joint state to command",
+    "doctor": "say what is missing or wrong on this machine and how to mend it",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="legion", description="A frozen LEGION policy on a KUKA LBR iiwa 7 R800.")
+    parser.add_argument("--version", action="version", version=f"legion_ros {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        if name in arguments[:1]:
+            module = importlib.import_module(f"legion_ros.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    options = parser.parse_args(arguments)
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        code: int = options.run(options)
+        return code
+    except LegionError as error:
+        print(f"legion {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # whoever read our output has gone; what is left in the buffer must not complain at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except ImportError as error:
+        print(f"legion {options.command}: {error}; 'legion doctor' says how to mend it", file=sys.stderr)
+        return 1
+    except Exception as error:
+        if os.environ.get("LEGION_DEBUG"):
+            raise
+        where = f"{type(error).__name__}: {error}"
+        print(f"legion {options.command}: unexpected {where} (LEGION_DEBUG=1 shows the traceback)", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""The operator's side of the graph: says sentences, hears replies, watches the episode and the diagnostics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from legion_core.errors import DeploymentError
+from legion_ros import topics
+from legion_ros.qos import EVENT, LATCHED, STREAM
+from legion_ros.reply import Reply
+from legion_ros.stamps import to_ns
+
+
+@dataclass(frozen=True)
+class Episode:
+    """What the simulator says about the running episode after each step."""
+
+    stamp_ns: int
+    values: Mapping[str, float]
+
+    @property
+    def step(self) -> int:
+        """Steps since the reset."""
+        return int(self.values["step"])
+
+    @property
+    def success(self) -> bool:
+        """Whether the task was done in any step so far."""
+        return self.values["success"] > 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the simulator has ended the episode."""
+        return self.values["done"] > 0
+
+
+@dataclass
+class NodeStatus:
+    """The newest diagnostics of one node."""
+
+    level: int
+    message: str
+    values: dict[str, str]
+    received_s: float = field(default_factory=time.monotonic)
+
+
+class LegionClient:
+    """A small node in a ROS context of its own; a context manager. Not for several threads.
+
+    Args:
+        namespace: that of the deployment, '' for none.
+    """
+
+    def __init__(self, namespace: str = "", name: str = "legion_operator") -> None:
+        self._context = rclpy.Context()
+        rclpy.init(args=[], context=self._context)
+        self.node = rclpy.create_node(
+            name,
+            context=self._context,
+            namespace=namespace or None,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.task = ""
+        self.replies: list[Reply] = []
+        self.episode: Episode | None = None
+        self.status: dict[str, NodeStatus] = {}
+        self.on_episode: Callable[[Episode], None] = lambda episode: None
+        self._root = namespace.rstrip("/")
+        self._instruction = self.node.create_publisher(String, topics.INSTRUCTION, EVENT)
+        self.node.create_subscription(String, topics.REPLY, self._on_reply, EVENT)
+        self.node.create_subscription(String, topics.TASK, self._on_task, LATCHED)
+        self.node.create_subscription(JointState, topics.EPISODE, self._on_episode, STREAM)
+        self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, EVENT)
+
+    def __enter__(self) -> LegionClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def _on_reply(self, message: String) -> None:
+        self.replies.append(Reply.parse(message.data))
+
+    def _on_task(self, message: String) -> None:
+        self.task = message.data
+
+    def _on_episode(self, message: JointState) -> None:
+        values = dict(zip(message.name, message.position, strict=True))
+        self.episode = Episode(to_ns(message.header.stamp), values)
+        self.on_episode(self.episode)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            root, _, name = status.name.rpartition("/")
+            if root == self._root:
+                values = {pair.key: pair.value for pair in status.values}
+                self.status[name] = NodeStatus(int.from_bytes(status.level, "little"), status.message, values)
+
+    def status_value(self, node: str, key: str, default: Any = "") -> Any:
+        """A value of a node's newest diagnostics, as the type of `default`."""
+        status = self.status.get(node)
+        text = status.values.get(key) if status else None
+        return default if text is None else type(default)(text)
+
+    def spin(self, timeout_s: float) -> None:
+        """Handle what arrives during that time."""
+        end = time.monotonic() + timeout_s
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Handle what arrives until `condition` holds; False when it does not in time."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            self._executor.spin_once(timeout_sec=min(left, 0.05))
+        return True
+
+    def say(self, sentence: str, timeout_s: float = 30.0) -> Reply:
+        """Say a sentence and wait for the reply to it.
+
+        Raises:
+            DeploymentError: nobody listens, or nobody answers in time.
+        """
+        if not self.wait(lambda: self._instruction.get_subscription_count() > 0, timeout_s):
+            where = self._instruction.topic_name
+            raise DeploymentError(f"nobody listens on {where}: start a deployment first (legion deploy)")
+        self.replies.clear()
+        self._instruction.publish(String(data=sentence))
+        if not self.wait(lambda: any(reply.instruction == sentence for reply in self.replies), timeout_s):
+            raise DeploymentError(f"no reply on {topics.REPLY} within {timeout_s:.0f} s")
+        return next(reply for reply in self.replies if reply.instruction == sentence)
+
+    def e_stop(self, engage: bool) -> None:
+        """Engage or clear the emergency stop."""
+        request = SetBool.Request(data=engage)
+        answer = self.call(SetBool, topics.E_STOP, request)
+        if not answer.success:
+            raise DeploymentError(f"{topics.E_STOP}: {answer.message}")
+
+    def reset_simulator(self, **parameters: Any) -> None:
+        """Set parameters of the simulator (`task`, `seed`, ...) and begin a new episode."""
+        if parameters:
+            wanted = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
+            answer = self.call(SetParameters, "mujoco_node/set_parameters", SetParameters.Request(parameters=wanted))
+            for result in answer.results:
+                if not result.successful:
+                    raise DeploymentError(f"mujoco_node: {result.reason}")
+        answer = self.call(Trigger, topics.SIM_RESET, Trigger.Request())
+        if not answer.success:
+            raise DeploymentError(f"{topics.SIM_RESET}: {answer.message}")
+
+    def call(self, kind: Any, name: str, request: Any, timeout_s: float = 20.0) -> Any:
+        """Call a service once.
+
+        Raises:
+            DeploymentError: it is not there, or does not answer in time.
+        """
+        client = self.node.create_client(kind, name)
+        try:
+            if not self.wait(client.service_is_ready, timeout_s):
+                raise DeploymentError(f"no service {client.srv_name}: is the deployment running?")
+            future = client.call_async(request)
+            if not self.wait(future.done, timeout_s):
+                raise DeploymentError(f"{client.srv_name} did not answer within {timeout_s:.0f} s")
+            return future.result()
+        finally:
+            self.node.destroy_client(client)

@@ -1,0 +1,233 @@
+"""The deployment graph, described once in plain Python.
+
+`starter.py` runs it as processes where only the PyPI wheels of ROS 2 are installed; `launch/deploy_iiwa.launch.py`
+turns it into launch_ros actions. Both take the fields of `DeploymentOptions` as arguments, so they mean the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from legion_core.config import load_yaml, require
+from legion_core.errors import ConfigurationError, unknown
+from legion_core.resources import resource
+from legion_core.tasks import task_names
+
+PACKAGE = "legion_ros"
+ROBOTS = ("mujoco", "lbr", "gazebo")
+COMMAND_INTERFACES = ("forward_position_controller", "joint_trajectory_controller")
+LAUNCH_ONLY = ("bringup",)
+"""Options that need other packages of a ROS 2 installation."""
+
+_NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class DeploymentOptions:
+    """The arguments of a deployment. An empty text or a zero rate leaves the choice to the robot's profile.
+
+    Raises:
+        ConfigurationError: a value that is not allowed; the message names what is.
+    """
+
+    robot: str = _option("mujoco", "the robot: simulated in MuJoCo, the real arm, or Gazebo", ROBOTS)
+    policy: str = _option("", "folder of the policy bundle; empty: the one that comes with the package")
+    namespace: str = _option("", "ROS namespace of the whole deployment; empty: none")
+    rviz: bool = _option(False, "open RViz (needs a ROS 2 installation)")
+    instruction: str = _option("", "sentence to obey once everything runs")
+    rate_hz: float = _option(0.0, "policy steps a second; 0: as the robot's profile says")
+    command_interface: str = _option(
+        "", "controller that is commanded; empty: as the robot's profile says", ("", *COMMAND_INTERFACES)
+    )
+    params_file: str = _option("", "YAML file with node parameters that override the defaults")
+    viewer: bool = _option(False, "open MuJoCo's window (robot mujoco)")
+    lockstep: bool = _option(False, "the simulator steps when its command arrives (robot mujoco)")
+    real_time_factor: float = _option(1.0, "simulated seconds a second, 0.05 to 20 (robot mujoco)")
+    task: str = _option("reach", "scene that the simulator begins with (robot mujoco)", task_names())
+    seed: int = _option(0, "seed of the simulator's first scene (robot mujoco)")
+    follow_task: bool = _option(True, "the simulator changes its scene with the task (robot mujoco)")
+    bringup: bool = _option(False, "also launch the driver stack lbr_bringup (robot lbr or gazebo)")
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value, choices = getattr(self, f.name), f.metadata["choices"]
+            if choices and value not in choices:
+                raise ConfigurationError(unknown(f.name, value, (c for c in choices if c)))
+        bare = self.namespace.strip("/")
+        require(not bare or bool(_NAMESPACE.fullmatch(bare)), "namespace", self.namespace, "words joined by '/'")
+        require(self.rate_hz == 0 or 1 <= self.rate_hz <= 500, "rate_hz", self.rate_hz, "1 to 500, or 0")
+        require(0.05 <= self.real_time_factor <= 20, "real_time_factor", self.real_time_factor, "0.05 to 20")
+        require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        self._require_robot_fits()
+        if self.params_file:
+            _check_params_file(self.params_file)
+
+    def _require_robot_fits(self) -> None:
+        simulated = {
+            "viewer": self.viewer,
+            "lockstep": self.lockstep,
+            "real_time_factor": self.real_time_factor != 1.0,
+        }
+        if self.robot != "mujoco":
+            for name, used in simulated.items():
+                require(not used, name, getattr(self, name), f"only with robot mujoco, not with {self.robot}")
+        require(not (self.bringup and self.robot == "mujoco"), "bringup", True, "only with robot lbr or gazebo")
+
+    @classmethod
+    def from_strings(cls, values: Mapping[str, str]) -> DeploymentOptions:
+        """Options from text, as launch arguments come.
+
+        Raises:
+            ConfigurationError: an unknown name, or a text that is no value of its type.
+        """
+        hints = typing.get_type_hints(cls)
+        for name in values:
+            if name not in hints:
+                raise ConfigurationError(unknown("argument", name, hints))
+        return cls(**{name: _parse(name, text, hints[name]) for name, text in values.items()})
+
+    @property
+    def simulated_time(self) -> bool:
+        """Whether the simulator gives the time on /clock instead of the wall clock."""
+        return self.robot == "mujoco" and (self.lockstep or self.real_time_factor != 1.0)
+
+    @property
+    def root(self) -> str:
+        """The namespace as an absolute name, '' for none."""
+        bare = self.namespace.strip("/")
+        return f"/{bare}" if bare else ""
+
+
+@dataclass(frozen=True)
+class Respawn:
+    """A process that dies is started again after `delay_s`, doubled each time, at most `attempts` times."""
+
+    attempts: int = 5
+    delay_s: float = 0.2
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """One process of the graph.
+
+    `critical`: the graph ends when the process is lost for good. `optional`: left out where it is not installed.
+    """
+
+    executable: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    package: str = PACKAGE
+    remappings: tuple[tuple[str, str], ...] = ()
+    params_files: tuple[str, ...] = ()
+    namespace: str = ""
+    arguments: tuple[str, ...] = ()
+    lifecycle: bool = False
+    respawn: Respawn | None = Respawn()
+    critical: bool = True
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name of the node."""
+        return self.executable
+
+
+def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
+    """The processes of a deployment, in the order in which they are best started: the slowest first."""
+    files = (str(resource("config/deploy.yaml")), *((options.params_file,) if options.params_file else ()))
+    clock = (("/clock", f"{options.root}/clock"),) if options.root and options.simulated_time else ()
+    robot = {"robot": options.robot}
+    policy = _chosen(options, "policy")
+    rate = _chosen(options, "rate_hz")
+
+    def node(executable: str, parameters: Mapping[str, Any], **more: Any) -> NodeSpec:
+        time = {} if executable == "mujoco_node" else {"use_sim_time": options.simulated_time}
+        return NodeSpec(
+            executable,
+            {**parameters, **time},
+            remappings=clock,
+            params_files=files,
+            namespace=options.root,
+            **more,
+        )
+
+    nodes = [
+        node("language_node", policy),
+        node("real2sim_node", {**robot, **rate}),
+        node("sim2real_node", {**robot, **rate, **_chosen(options, "command_interface")}, lifecycle=True),
+        node("policy_node", policy, lifecycle=True),
+        node("monitor_node", robot, critical=False),
+    ]
+    if options.robot == "mujoco":
+        # a simulator that dies takes the scene with it: there is nothing to go on with
+        nodes.insert(1, node("mujoco_node", {**_simulator(options), **rate}, respawn=None))
+        nodes.append(_state_publisher(options, clock))
+    if options.rviz:
+        display = ("-d", str(resource("config/legion.rviz")))
+        nodes.append(
+            NodeSpec("rviz2", package="rviz2", namespace=options.root, arguments=display, respawn=None, critical=False)
+        )
+    return tuple(nodes)
+
+
+def _chosen(options: DeploymentOptions, *names: str) -> dict[str, Any]:
+    """The options that differ from their defaults: those that do not leave the choice to the parameter files."""
+    defaults = DeploymentOptions()
+    return {name: getattr(options, name) for name in names if getattr(options, name) != getattr(defaults, name)}
+
+
+def _simulator(options: DeploymentOptions) -> dict[str, Any]:
+    return {
+        "robot": options.robot,
+        "mode": "lockstep" if options.lockstep else "realtime",
+        "real_time_factor": options.real_time_factor,
+        **_chosen(options, "task", "seed", "follow_task", "viewer"),
+    }
+
+
+def _state_publisher(options: DeploymentOptions, clock: tuple[tuple[str, str], ...]) -> NodeSpec:
+    """The link frames for RViz; drivers of real and Gazebo robots bring their own."""
+    from legion_core.description import load_description  # xacro is slow to load, and `--help` needs none of it
+
+    return NodeSpec(
+        "robot_state_publisher",
+        {"robot_description": load_description().urdf, "use_sim_time": options.simulated_time},
+        package="robot_state_publisher",
+        remappings=(("joint_states", "lbr/joint_states"), *clock),
+        namespace=options.root,
+        critical=False,
+        optional=True,
+    )
+
+
+def _parse(name: str, text: str, hint: type) -> Any:
+    if hint is bool:
+        require(text.lower() in ("true", "false"), name, text, "true, false")
+        return text.lower() == "true"
+    try:
+        return hint(text)
+    except ValueError as error:
+        kind = "an integer" if hint is int else "a number"
+        raise ConfigurationError(f"{name} = {text!r}; expected {kind}") from error
+
+
+NODE_NAMES = ("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node", "monitor_node")
+
+
+def _check_params_file(path: str) -> None:
+    """rcl leaves out sections for nodes that do not exist without a word; a misspelt name must be an error."""
+    for key, section in load_yaml(Path(path)).items():
+        node = key.rsplit("/", 1)[-1]
+        if node not in (*NODE_NAMES, "**"):
+            raise ConfigurationError(f"{path}: " + unknown("node", key, NODE_NAMES))
+        if not isinstance(section, dict) or set(section) != {"ros__parameters"}:
+            raise ConfigurationError(f"{path}: {key}: expected a mapping with the one key ros__parameters")

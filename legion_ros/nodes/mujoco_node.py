@@ -1,0 +1,308 @@
+"""mujoco_node: the simulated robot in a task's scene, with the topics of the real one.
+
+In real time it steps at its rate with the newest command, as a position controller does. In lockstep it publishes a
+state and steps when the command that answers it has come, however long that takes.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+from legion_core.errors import ConfigurationError, SimulationError, SpaceError, TaskError
+from legion_core.sim.plant import RESET_GAP_S, PlantState, RobotPlant
+from legion_core.spaces import Vector
+from legion_core.tasks import get_task, task_names
+from legion_ros import topics
+from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
+from legion_ros.parameters import declare, parameter
+from legion_ros.process import run
+from legion_ros.profiles import profile_of
+from legion_ros.qos import LATCHED, STREAM
+from legion_ros.stamps import from_seconds
+from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_message
+from legion_sim2real.robot import RobotProfile
+
+NAME = "mujoco_node"
+STALL_S = 2.0
+"""In lockstep the state is published again when no command has come for this long."""
+EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "command_latency_s")
+
+
+@dataclass(frozen=True)
+class MujocoSettings:
+    """Parameters of the simulator node."""
+
+    robot: str = parameter("mujoco", "Robot profile whose topics and joint names are spoken")
+    mode: str = parameter("realtime", "Step by the clock or when a command comes", choices=("realtime", "lockstep"))
+    real_time_factor: float = parameter(1.0, "Simulated seconds a second", minimum=0.05, maximum=20.0)
+    rate_hz: float = parameter(
+        0.0, "Control periods a simulated second; 0: as the profile says", minimum=0.0, maximum=200.0
+    )
+    task: str = parameter("reach", "Task whose scene is simulated", choices=task_names(), dynamic=True)
+    seed: int = parameter(0, "Seed of the scene's layout", minimum=0, maximum=2**31 - 1, dynamic=True)
+    follow_task: bool = parameter(True, "Change the scene when legion/task names another task")
+    episode_steps: int = parameter(
+        0, "End the episode at success or after so many steps; 0: it goes on", minimum=0, maximum=100_000
+    )
+    viewer: bool = parameter(False, "Open MuJoCo's window")
+
+
+class MujocoNode(Node):
+    """Publishes robot and scene, takes joint and gripper commands, resets on `legion/sim/reset`."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        self._settings = settings = declare(self, MujocoSettings)
+        self._task, self._seed = settings.task, settings.seed
+        self._lockstep = settings.mode == "lockstep"
+        self._simulated_time = self._lockstep or settings.real_time_factor != 1.0
+        self._profile = profile_of(settings)
+        self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=1.0 / self._profile.rate_hz)
+        self._create_topics(self._profile)
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._rate, self._latency = RateMeter(), LatencyMeter()
+        self._command_latency_s = self._published_at = 0.0
+        self._answered = self._gripper_answered = False
+        self._succeeded = self._done = self._begins = False
+        self._resume_at = 0.0
+        self._viewer = _Viewer() if settings.viewer else None
+        self._diagnostics = Diagnostics(self, self._report)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._reset()
+        if self._lockstep:
+            self.create_timer(STALL_S / 4, self._on_stall_timer, clock=self._steady)
+        else:
+            period_s = 1.0 / self._profile.rate_hz / settings.real_time_factor
+            self.create_timer(period_s, self._on_tick, clock=self._steady)
+
+    def _create_topics(self, profile: RobotProfile) -> None:
+        self._joints = NamedReader(profile.joint_names, "joint command")
+        self._joint_publisher = self.create_publisher(JointState, profile.topics.joint_states, STREAM)
+        self._object_publisher = self.create_publisher(PoseStamped, topics.OBJECT, STREAM)
+        self._object2_publisher = self.create_publisher(PoseStamped, topics.OBJECT2, STREAM)
+        self._goal_publisher = self.create_publisher(PoseStamped, topics.GOAL, STREAM)
+        self._gripper_publisher = self.create_publisher(JointState, topics.GRIPPER_STATE, STREAM)
+        self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, STREAM)
+        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", STREAM)
+        self.create_subscription(Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper, STREAM)
+        self.create_subscription(Float64MultiArray, profile.topics.position_command, self._on_positions, STREAM)
+        self.create_subscription(JointTrajectory, profile.topics.trajectory_command, self._on_trajectory, STREAM)
+        if self._settings.follow_task:
+            self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
+        self.create_service(Trigger, topics.SIM_RESET, self._on_reset)
+
+    # commands
+
+    def _on_gripper(self, message: Float64MultiArray) -> None:
+        if len(message.data) != 1 or not np.isfinite(message.data[0]):
+            self._diagnostics.error(f"{topics.GRIPPER_COMMAND}: expected one finite number", "bad_command")
+            return
+        self._gripper = message.data[0]
+        self._gripper_answered = True
+        self._step_when_answered()
+
+    def _on_positions(self, message: Float64MultiArray) -> None:
+        wanted = self._profile.joint_names
+        if len(message.data) != len(wanted) or not np.isfinite(message.data).all():
+            self._diagnostics.error(
+                f"joint command of {len(message.data)} numbers; expected {len(wanted)} finite ones", "bad_command"
+            )
+            return
+        self._on_command(np.array(message.data))
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        if not message.points:
+            return
+        try:
+            self._on_command(self._joints.read(message.joint_names, message.points[-1].positions))
+        except SpaceError as error:
+            self._diagnostics.error(str(error), "bad_command")
+
+    def _on_command(self, positions: Vector) -> None:
+        if self._begins:
+            return  # it answers the episode before
+        if not self._answered:
+            self._command_latency_s = time.monotonic() - self._published_at
+            self._latency.add(self._command_latency_s)
+        self._command = positions
+        self._answered = True
+        self._step_when_answered()
+
+    def _step_when_answered(self) -> None:
+        if self._lockstep and self._answered and self._gripper_answered and not self._done:
+            self._step()
+
+    # time
+
+    def _on_tick(self) -> None:
+        if self._done or time.monotonic() < self._resume_at:
+            return
+        if self._begins:
+            self._begin()
+        else:
+            self._step()
+
+    def _on_stall_timer(self) -> None:
+        if not self._done and time.monotonic() - self._published_at > STALL_S:
+            self._publish(self._plant.state())  # a node that was restarted meanwhile has missed it
+
+    def _step(self) -> None:
+        try:
+            state = self._plant.step(self._command, self._gripper)
+        except SimulationError as error:
+            self._diagnostics.error(f"{error}; the episode starts again", "diverged")
+            self._reset()
+            return
+        self._rate.tick()
+        self._succeeded = self._succeeded or self._plant.success
+        limit = self._settings.episode_steps
+        self._done = limit > 0 and (self._succeeded or self._plant.steps >= limit)
+        self._publish(state)
+
+    # episodes
+
+    def _on_task(self, message: String) -> None:
+        """A new scene for another task, and for one that is done already: nothing would be left to do."""
+        task = message.data
+        if not task or (task == self._plant.task and not self._succeeded):
+            return
+        results = self.set_parameters([Parameter("task", value=task), Parameter("seed", value=self._seed + 1)])
+        if results[0].successful:
+            self._reset()
+        else:
+            self._diagnostics.error(results[0].reason)
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        given = {each.name: each.value for each in parameters}
+        try:
+            self._task = get_task(given.get("task", self._task)).name
+        except TaskError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._seed = given.get("seed", self._seed)
+        return SetParametersResult(successful=True)
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset()
+        response.success = True
+        response.message = f"{self._plant.task}, seed {self._seed}"
+        return response
+
+    def _reset(self) -> None:
+        """A new episode of the present `task` and `seed`.
+
+        By the clock the robot is away for a moment, so that everyone sees a gap in the stamps, not a leap of the arm.
+        """
+        self._plant.reset(self._task, self._seed)
+        self._succeeded = self._done = False
+        self._begins = True
+        self._resume_at = time.monotonic() + RESET_GAP_S / self._settings.real_time_factor
+        if self._lockstep:
+            self._begin()
+
+    def _begin(self) -> None:
+        state = self._plant.state()
+        self._command, self._gripper = state.joint_positions, -1.0
+        self._begins = False
+        self._publish(state)
+
+    # output
+
+    def _publish(self, state: PlantState) -> None:
+        """All messages of a step carry one stamp; the joint states come last because they drive the stack."""
+        stamp = from_seconds(state.time_s) if self._simulated_time else self.get_clock().now().to_msg()
+        self._answered = self._gripper_answered = False
+        if self._simulated_time:
+            self._clock_publisher.publish(ClockMessage(clock=stamp))
+        self._publish_episode(stamp)
+        if self._lockstep and self._done:
+            return  # nobody is asked for a command that nothing would execute
+        frame = self._profile.base_frame
+        self._object_publisher.publish(pose_message(stamp, frame, state.object_position, state.object_quaternion))
+        if state.object2_position is not None:
+            self._object2_publisher.publish(pose_message(stamp, frame, state.object2_position))
+        self._goal_publisher.publish(pose_message(stamp, frame, state.goal_position))
+        self._gripper_publisher.publish(named_vector(stamp, ("gripper_opening",), (state.gripper_opening,)))
+        joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
+        joints.velocity = doubles(state.joint_velocities)
+        joints.effort = doubles(state.joint_efforts)
+        self._published_at = time.monotonic()
+        self._joint_publisher.publish(joints)
+        if self._viewer:
+            self._viewer.show(self._plant)
+
+    def _publish_episode(self, stamp: object) -> None:
+        plant = self._plant
+        seen = plant.scene.task_state()
+        moved = seen.hand if plant.task == "reach" else seen.object
+        values = (
+            plant.steps,
+            self._succeeded,
+            self._done,
+            plant.reward,
+            self._seed,
+            float(np.linalg.norm(moved - seen.goal)),
+            self._command_latency_s,
+        )
+        self._episode_publisher.publish(named_vector(stamp, EPISODE_FIELDS, values))
+
+    def _report(self) -> tuple[str, dict[str, object]]:
+        state = "episode ended" if self._done else self._settings.mode
+        values = {
+            "task": self._plant.task,
+            "seed": self._seed,
+            "step": self._plant.steps,
+            "success": self._succeeded,
+            "rate_hz": self._rate.rate_hz(),
+        }
+        return state, {**values, **self._latency.report()}
+
+
+class _Viewer:
+    """MuJoCo's window; a scene of another task opens a new one, and closing it leaves the simulation running.
+
+    Raises:
+        ConfigurationError: there is no display.
+    """
+
+    def __init__(self) -> None:
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise ConfigurationError("viewer: there is no display (DISPLAY is not set); run without --viewer")
+        import mujoco.viewer  # needs a window system, which a robot's computer has not
+
+        self._launch = mujoco.viewer.launch_passive
+        self._task = ""
+        self._handle = None
+
+    def show(self, plant: RobotPlant) -> None:
+        """Draw the present state."""
+        if plant.task != self._task:
+            if self._handle is not None:
+                self._handle.close()
+            self._handle = self._launch(plant.model, plant.data, show_left_ui=False, show_right_ui=False)
+            self._task = plant.task
+        if self._handle is not None and self._handle.is_running():
+            self._handle.sync()
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    run(NAME, MujocoNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""sim2real_node: actions in, guarded joint commands out. The last thing before the robot, and the one that stops it.
+
+The controllers of the robot hold their last command for ever, so a silent policy is noticed here, by a steady clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pinocchio
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64MultiArray
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from legion_core.errors import SpaceError
+from legion_core.spaces import ACTION_FIELDS, Float32
+from legion_ros import topics
+from legion_ros.deployment import COMMAND_INTERFACES
+from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
+from legion_ros.managed import ManagedNode
+from legion_ros.parameters import declare, parameter
+from legion_ros.process import run
+from legion_ros.profiles import profile_of
+from legion_ros.qos import EVENT, LATCHED, STREAM, inputs_qos
+from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
+from legion_ros.vector_messages import NamedReader, float64_array, pose_message, trajectory_message
+from legion_sim2real.kinematics import Pose
+from legion_sim2real.real2sim import RobotState
+from legion_sim2real.sim2real import Command, Sim2Real, Status
+
+NAME = "sim2real_node"
+SILENT_PERIODS = 3.0
+"""So many policy periods without an action are silence, which brakes the arm."""
+
+
+@dataclass(frozen=True)
+class Sim2RealSettings:
+    """Parameters of the sim2real node; limits and speeds are in the profile and its safety file."""
+
+    robot: str = parameter("mujoco", "Robot profile: a name in config/robots or the path of a YAML file")
+    rate_hz: float = parameter(0.0, "Policy steps a second; 0: as the profile says", minimum=0.0, maximum=200.0)
+    command_interface: str = parameter(
+        "", "Controller that is commanded; empty: as the profile says", choices=("", *COMMAND_INTERFACES)
+    )
+    autostart: bool = parameter(True, "Configure and activate at start; false: wait for a lifecycle manager")
+
+
+class Sim2RealNode(ManagedNode):
+    """One command for each action, more between actions where the profile asks for it, and a stop when they cease."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        settings = declare(self, Sim2RealSettings)
+        self._profile = profile_of(settings)
+        self._sim2real: Sim2Real | None = None
+        self._state: RobotState | None = None
+        self._pending: JointState | None = None
+        self._status = Status.HOLDING
+        self._acted_at = -math.inf
+        self._resting = True
+        simulated = self.get_parameter("use_sim_time").value
+        self._watch = self.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._latency = None if simulated else LatencyMeter()
+        self._rate = RateMeter()
+        self._diagnostics = Diagnostics(self, self._report)
+        self._e_stop_publisher = self.create_publisher(Bool, topics.E_STOP, LATCHED)
+        if settings.autostart:
+            self.autostart()
+
+    # lifecycle
+
+    def configure(self) -> None:
+        profile = self._profile
+        self._sim2real = profile.make_sim2real()
+        self._silence_s = min(self._sim2real.guard.limits.action_timeout_s, SILENT_PERIODS / profile.rate_hz)
+        self._joints = NamedReader(profile.joint_names, profile.topics.joint_states)
+        self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
+        self._forward = profile.command_interface == "forward_position_controller"
+        self._made = [
+            self.create_publisher(Float64MultiArray, topics.GRIPPER_COMMAND, STREAM),
+            self.create_publisher(Float64MultiArray, profile.topics.position_command, STREAM)
+            if self._forward
+            else self.create_publisher(JointTrajectory, profile.topics.trajectory_command, STREAM),
+            self.create_publisher(PoseStamped, topics.TARGET_POSE, STREAM),
+        ]
+        self._gripper_publisher, self._command_publisher, self._target_publisher = self._made
+        self._heard = [
+            self.create_subscription(JointState, profile.topics.joint_states, self._on_joints, inputs_qos(profile)),
+            self.create_subscription(JointState, topics.ACTION, self._on_action, STREAM),
+            # volatile, so that it hears every publisher; its own state it knows
+            self.create_subscription(Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
+        ]
+        self._service = self.create_service(SetBool, topics.E_STOP, self._on_e_stop_service)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(1.0 / profile.command_rate_hz, self._on_timer, clock=steady)
+
+    def cleanup(self) -> None:
+        self.destroy_timer(self._timer)
+        self.destroy_service(self._service)
+        for subscription in self._heard:
+            self.destroy_subscription(subscription)
+        for publisher in self._made:
+            self.destroy_publisher(publisher)
+        self._sim2real = self._state = self._pending = None
+
+    def activate(self) -> None:
+        assert self._sim2real is not None
+        self._pending = None
+        self._sim2real.guard.activate()
+
+    def deactivate(self) -> None:
+        """The timer goes on until the arm has come to rest."""
+        assert self._sim2real is not None
+        self._sim2real.guard.deactivate()
+
+    # emergency stop
+
+    def _on_e_stop_topic(self, message: Bool) -> None:
+        """Anybody may engage it here; only the service clears it."""
+        if message.data:
+            self._set_e_stop(True)
+
+    def _on_e_stop_service(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._set_e_stop(request.data)
+        response.success = True
+        response.message = "engaged" if request.data else "cleared"
+        return response
+
+    def _set_e_stop(self, engage: bool) -> None:
+        """A restarted node does not say that there is no stop: whoever saw one engaged waits for a human to clear it."""
+        assert self._sim2real is not None
+        guard = self._sim2real.guard
+        changed = guard.e_stopped != engage
+        if engage:
+            guard.e_stop()
+            self._on_timer()
+        else:
+            guard.clear_e_stop()
+        if changed or not engage:
+            self.get_logger().warning(f"emergency stop {'engaged' if engage else 'cleared'}")
+            self._e_stop_publisher.publish(Bool(data=engage))
+
+    # the stream
+
+    def _on_joints(self, message: JointState) -> None:
+        try:
+            positions = self._joints.read(message.name, message.position)
+        except SpaceError as error:
+            self._diagnostics.error(str(error), "bad_input")
+            return
+        # the opening is the gripper's own business: no limit depends on it
+        self._state = RobotState(to_seconds(message.header.stamp), positions, math.nan)
+        if self._pending is not None:
+            self._on_action(self._pending)
+
+    def _on_action(self, message: JointState) -> None:
+        """One command for one action, from the joint state it was made of or a newer one: the action may be quicker."""
+        if not self.active:
+            return
+        state, stamp_s = self._state, to_seconds(message.header.stamp)
+        self._pending = message if state is None or state.stamp_s < stamp_s else None
+        if state is None or self._pending is not None:
+            return
+        assert self._sim2real is not None
+        try:
+            action: Float32 = self._fields.read(message.name, message.position).astype(np.float32)
+        except SpaceError as error:
+            self._diagnostics.error(str(error), "bad_action")
+            return
+        self._send(self._sim2real.act(action, stamp_s, state, self._now_s(state)))
+        self._acted_at = self._watch_s()
+        self._resting = False
+        self._rate.tick()
+        if self._latency is not None:
+            self._latency.add(self.get_clock().now().nanoseconds / NS_PER_S - stamp_s)
+
+    def _on_timer(self) -> None:
+        """Between actions: on towards the target; to rest in silence, under emergency stop and when not active."""
+        state, sim2real = self._state, self._sim2real
+        if state is None or sim2real is None or self._resting:
+            return
+        silent = self._watch_s() - self._acted_at > self._silence_s
+        if silent or sim2real.guard.e_stopped or not self.active:
+            command = sim2real.hold(state, self._now_s(state))
+            self._resting = command.joint_positions is None or not sim2real.guard.moving
+            self._send(command)
+        elif self._profile.interpolation_rate_hz is not None:
+            self._send(sim2real.tick(state, self._now_s(state)))
+
+    def _send(self, command: Command) -> None:
+        """The gripper first: a simulator in lockstep waits for both and the joints are the heavier message."""
+        self._status = command.status
+        if command.joint_positions is None:
+            return
+        if command.gripper is not None:
+            self._gripper_publisher.publish(float64_array((command.gripper,)))
+        if self._forward:
+            self._command_publisher.publish(float64_array(command.joint_positions))
+        else:
+            self._command_publisher.publish(
+                trajectory_message(
+                    self._profile.joint_names, command.joint_positions, 1.0 / self._profile.command_rate_hz
+                )
+            )
+        if command.target_pose is not None and self._target_publisher.get_subscription_count():
+            self._target_publisher.publish(self._target_message(command.target_pose))
+
+    def _target_message(self, pose: Pose) -> PoseStamped:
+        quaternion = pinocchio.Quaternion(pose.rotation).coeffs()
+        assert self._state is not None
+        return pose_message(from_seconds(self._state.stamp_s), self._profile.base_frame, pose.position, quaternion)
+
+    # time and reports
+
+    def _now_s(self, state: RobotState) -> float:
+        """The clock; it may not have heard yet of the time that the joint state already carries."""
+        return max(self.get_clock().now().nanoseconds / NS_PER_S, state.stamp_s)
+
+    def _watch_s(self) -> float:
+        """A time that only measures silence: steady, or the simulation's where that gives the time."""
+        return float(self._watch.now().nanoseconds) / NS_PER_S
+
+    def _report(self) -> tuple[str, dict[str, object]]:
+        values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "commands": self._rate.count}
+        if self._sim2real is None:
+            return "unconfigured", values
+        guard = self._sim2real.guard
+        values |= {"e_stop": guard.e_stopped, "interventions": sum(guard.counts.values())}
+        values |= {f"guard.{name}": count for name, count in sorted(guard.counts.items())}
+        values |= self._latency.report() if self._latency else {}
+        state = "e-stop" if guard.e_stopped else self._status.value
+        return state if self.active else "inactive", values
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    run(NAME, Sim2RealNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Running a node as a process: one line instead of a traceback, and word to the starter when it is ready."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from legion_core.errors import LegionError
+from legion_ros.ready import announce_ready
+
+
+def run(name: str, make: Callable[[], Node]) -> NoReturn:
+    """Make the node and spin it until Ctrl-C or SIGTERM; exit code 1 and one line on a LegionError."""
+    code, initialised = 0, False
+    try:
+        rclpy.init()
+        initialised = True
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        # what exists now lives as long as the process: the collector need not look at it between two steps
+        gc.collect()
+        gc.freeze()
+        announce_ready()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except LegionError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        code = 1
+    except Exception as error:
+        if rclpy.ok():
+            raise
+        if not initialised:  # arguments or a parameter file that rcl refuses
+            print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+            code = 1
+        # otherwise a signal came during construction: a context that is shut down refuses everything
+    finally:
+        rclpy.try_shutdown()
+    sys.exit(code)

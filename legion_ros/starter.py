@@ -1,0 +1,279 @@
+"""Runs the deployment graph as processes: for machines where ROS 2 comes from PyPI and has no launch.
+
+Each node is a process group of its own. A node says on a pipe when it is ready; one that dies is started again or ends
+the graph as its `NodeSpec` says; whatever ends this process (kill -9 included) ends the nodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import yaml
+
+from legion_core.errors import DeploymentError
+from legion_ros.deployment import PACKAGE, NodeSpec
+from legion_ros.domain import domain_id
+from legion_ros.ready import READY_FD
+
+GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+"""How a process is asked to end, and how long each request is given."""
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """Runs in the child before exec: the kernel kills it when the starter ends, whatever the way."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class NodeProcess:
+    """One node of the graph and the process that runs it now."""
+
+    def __init__(self, spec: NodeSpec, folder: Path) -> None:
+        self.spec = spec
+        self.log = folder / f"{spec.name}.log"
+        self.ready = False
+        self.lost = False
+        self.restarts = 0
+        self._command = _command(spec, folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe: int | None = None
+        self._restart_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """Process id; None while no process runs."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the process; what it prints goes to `log`."""
+        listen, tell = os.pipe()
+        environment = {**os.environ, READY_FD: str(tell)}
+        try:
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    pass_fds=(tell,),
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent,
+                )
+        except OSError as error:
+            os.close(listen)
+            raise DeploymentError(f"cannot start {self.spec.name}: {error.strerror}") from error
+        finally:
+            os.close(tell)
+        self._pipe = listen
+        # programs of other packages do not know the pipe
+        self.ready = self.spec.package != PACKAGE
+
+    def poll(self) -> str | None:
+        """Look after the process once. Returns what happened, if anything did."""
+        if self._process is None:
+            if not self.lost and time.monotonic() >= self._restart_at:
+                self.start()
+            return None
+        code = self._process.poll()
+        if code is not None:
+            return self._on_exit(code)
+        if not self.ready and self._pipe is not None and select.select([self._pipe], [], [], 0)[0]:
+            self.ready = bool(os.read(self._pipe, 16))
+            return f"{self.spec.name} is ready" if self.ready else None
+        return None
+
+    def _on_exit(self, code: int) -> str:
+        self._forget()
+        was_ready, self.ready = self.ready, False
+        why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        policy = self.spec.respawn
+        if policy is None or not was_ready or self.restarts >= policy.attempts:
+            self.lost = True
+            return f"{self.spec.name} {why}{self._last_words()}"
+        delay = policy.delay_s * 2**self.restarts
+        self.restarts += 1
+        self._restart_at = time.monotonic() + delay
+        return f"{self.spec.name} {why}; restart {self.restarts} of {policy.attempts} in {delay:.1f} s"
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the whole process group."""
+        if self._process and self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+    def ended(self) -> bool:
+        """Whether no process runs."""
+        return self._process is None or self._process.poll() is not None
+
+    def _forget(self) -> None:
+        self._process = None
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f": {words.removeprefix(self.spec.name + ': ')} (log: {self.log})"
+
+
+class Starter:
+    """The running graph; a context manager that leaves no process behind.
+
+    Raises:
+        DeploymentError: a deployment runs already in this domain and namespace, or a program is not installed.
+    """
+
+    def __init__(self, graph: Sequence[NodeSpec], folder: Path | None = None) -> None:
+        self.folder = folder or _log_folder()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _exclusive(graph[0].namespace)
+        self.processes = [NodeProcess(spec, self.folder) for spec in graph if _installed(spec)]
+
+    def __enter__(self) -> Starter:
+        try:
+            for process in self.processes:
+                process.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __getitem__(self, name: str) -> NodeProcess:
+        return next(process for process in self.processes if process.spec.name == name)
+
+    def poll(self) -> list[str]:
+        """Look after every process once: restarts, readiness. Returns what happened, one line each.
+
+        Raises:
+            DeploymentError: a process that the graph cannot do without is lost.
+        """
+        events = []
+        for process in self.processes:
+            event = process.poll()
+            if event and process.lost and process.spec.critical:
+                raise DeploymentError(event)
+            if event:
+                events.append(event)
+        return events
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process that is not lost does its work."""
+        return all(process.ready or process.lost for process in self.processes)
+
+    def wait_ready(self, timeout_s: float = 120.0) -> Iterator[str]:
+        """Wait until every node is ready, yielding what happens.
+
+        Raises:
+            DeploymentError: a node is lost or is not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not self.ready:
+            yield from self.poll()
+            if time.monotonic() > deadline:
+                late = ", ".join(process.spec.name for process in self.processes if not process.ready)
+                raise DeploymentError(f"not ready after {timeout_s:.0f} s: {late} (logs: {self.folder})")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End every process: politely first, then not. An impatient Ctrl-C does not interrupt it."""
+        with _deaf_to(signal.SIGINT, signal.SIGTERM):
+            for number, grace_s in GRACE_S:
+                for process in self.processes:
+                    process.signal(number)
+                deadline = time.monotonic() + grace_s
+                while time.monotonic() < deadline and not all(process.ended() for process in self.processes):
+                    time.sleep(0.02)
+        self._lock.close()
+
+
+@contextlib.contextmanager
+def _deaf_to(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore these signals meanwhile; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _command(spec: NodeSpec, folder: Path) -> list[str]:
+    """The command line of a node. Parameters go through a file: it can hold every text as it is."""
+    program = [sys.executable, "-m", f"{PACKAGE}.nodes.{spec.executable}"]
+    if spec.package != PACKAGE:
+        program = [_find(spec) or spec.executable]
+    own = folder / f"{spec.name}.params.yaml"
+    # the full name, unlike a wildcard, wins over every section of the files before
+    section = {f"{spec.namespace}/{spec.name}": {"ros__parameters": spec.parameters}}
+    own.write_text(yaml.safe_dump(section), encoding="utf-8")
+    command = [*program, *spec.arguments, "--ros-args"]
+    if spec.namespace:
+        command += ["-r", f"__ns:={spec.namespace}"]
+    for source, target in spec.remappings:
+        command += ["-r", f"{source}:={target}"]
+    for file in (*spec.params_files, str(own)) if spec.parameters else spec.params_files:
+        command += ["--params-file", file]
+    return command
+
+
+def _installed(spec: NodeSpec) -> bool:
+    if spec.package == PACKAGE or _find(spec):
+        return True
+    if spec.optional:
+        return False
+    raise DeploymentError(f"{spec.executable} is not installed; it comes with a ROS 2 installation")
+
+
+def _find(spec: NodeSpec) -> str | None:
+    """The program of another package: in an ament prefix, or on PATH."""
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    folders = [str(Path(prefix) / "lib" / spec.package) for prefix in prefixes]
+    return shutil.which(spec.executable, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
+
+
+def _log_folder() -> Path:
+    home = Path(os.environ.get("ROS_LOG_DIR") or Path(os.environ.get("ROS_HOME", Path.home() / ".ros")) / "log")
+    return home / f"legion-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def _exclusive(namespace: str) -> IO[str]:
+    """A lock that lives as long as this process, so that no second deployment commands the same robot."""
+    name = f"legion_ros-{os.getuid()}-{domain_id()}{namespace.replace('/', '-')}.lock"
+    lock = (Path(tempfile.gettempdir()) / name).open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise DeploymentError(
+            f"a deployment runs already in domain {domain_id()}, namespace {namespace or '/'};"
+            " stop it, or choose another --namespace or ROS_DOMAIN_ID"
+        ) from error
+    return lock
