@@ -1,0 +1,334 @@
+"""The guard: each check by name, and properties that hold whatever goes in."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from legion_core import config
+from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
+from legion_sim2real.guard import Intervention, SafetyLimits
+from legion_sim2real.sim2real import Status
+
+FORWARD = (0.0, 1.0, 0.0, 0.0)
+DOWN = (0.0, 0.0, -1.0, 0.0)
+weird = st.one_of(st.floats(-1, 1), st.floats(), st.sampled_from([math.nan, math.inf, -math.inf, 1e300, -1e300]))
+
+
+class Watch:
+    """Follows the commands of an arm and asserts that each keeps position, velocity and acceleration limits."""
+
+    def __init__(self, arm, kinematics):
+        self.arm, self.kinematics, self.limits = arm, kinematics, arm.guard.limits
+        self.joints, self.velocity, self.time = None, np.zeros(7), None
+
+    def see(self, command, state):
+        """Check `command`, which answers `state`; returns its joint positions."""
+        joints, now = command.joint_positions, self.arm.now
+        assert (joints is None) == (command.status is Status.REFUSED)
+        if joints is None:
+            return
+        assert np.isfinite(joints).all()
+        assert (joints >= self.kinematics.lower).all() and (joints <= self.kinematics.upper).all()
+        assert command.gripper is None or -1 <= command.gripper <= 1
+        if self.may_restart(command) and np.array_equal(joints, state.joint_positions):
+            self.velocity = np.zeros(7)
+        else:
+            self.check_motion(joints, now - self.time)
+        self.joints, self.time = joints, now
+
+    def may_restart(self, command):
+        """A start from the measured pose is allowed at first, at rest, after a gap, or when the arm does not follow."""
+        lost = {Intervention.INTERRUPTED, Intervention.TRACKING_ERROR} & set(command.interventions)
+        return self.joints is None or bool(lost) or np.abs(self.velocity).max() < 1e-9
+
+    def check_motion(self, joints, period):
+        velocity = (joints - self.joints) / period if period > 0 else np.zeros(7)
+        if period > 0:
+            fastest = self.kinematics.velocity * self.limits.joint_velocity_scale
+            assert (np.abs(velocity) <= fastest * (1 + 1e-6) + 1e-6).all()
+            change = np.abs(velocity - self.velocity)
+            assert (change <= self.limits.joint_acceleration_rad_s2 * period * (1 + 1e-6) + 1e-6).all()
+            self.velocity = velocity
+        else:
+            assert np.array_equal(joints, self.joints)
+
+
+events = st.one_of(
+    st.tuples(st.just("act"), st.tuples(weird, weird, weird, weird), st.floats(0.001, 0.06)),
+    st.tuples(st.just("steady"), st.tuples(*[st.floats(-1, 1)] * 4), st.integers(1, 40)),
+    st.tuples(st.just("tick"), st.none(), st.floats(0.001, 0.06)),
+    st.tuples(st.just("hold"), st.none(), st.floats(0.001, 0.06)),
+    st.tuples(st.just("stamp"), st.sampled_from([math.nan, math.inf, -math.inf, -1.0, 0.0, 1e12]), st.just(0.02)),
+    st.tuples(st.just("joints"), st.lists(weird, min_size=0, max_size=8), st.just(0.02)),
+    st.tuples(st.just("gap"), st.none(), st.floats(0.1, 100.0)),
+    st.tuples(st.just("back"), st.none(), st.floats(-50.0, 0.0)),
+    st.tuples(st.just("e_stop"), st.none(), st.just(0.02)),
+    st.tuples(st.just("clear"), st.none(), st.just(0.02)),
+)
+
+
+def play(arm, watch, event):
+    """One event of the fuzz test."""
+    kind, value, period = event
+    period = period if kind == "steady" else round(period, 6)
+    state = {}
+    if kind == "e_stop":
+        arm.guard.e_stop()
+    elif kind == "clear":
+        arm.guard.clear_e_stop()
+    elif kind == "joints":
+        state = {"joint_positions": np.array(value, float)}
+    for _ in range(period if kind == "steady" else 1):
+        step = 0.02 if kind == "steady" else period
+        before = arm.state(**state)
+        if kind == "tick":
+            command = arm.tick(step)
+        elif kind == "hold":
+            command = arm.hold(step)
+        elif kind == "stamp":
+            command = arm.act(FORWARD, step, stamp=value, stamp_s=value)
+        else:
+            command = arm.act(value if kind in ("act", "steady") else FORWARD, step, **state)
+        watch.see(command, before)
+
+
+@settings(deadline=None, max_examples=150)
+@given(script=st.lists(events, min_size=1, max_size=25), slow=st.booleans(), follow=st.sampled_from([0.3, 1.0]))
+def test_whatever_goes_in_comes_out_within_the_limits(make_arm, slow_limits, kinematics, script, slow, follow):
+    arm = make_arm(slow_limits if slow else None, follow=follow)
+    watch = Watch(arm, kinematics)
+    for event in script:
+        play(arm, watch, event)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    directions=st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 1.0])] * 3), min_size=1, max_size=6),
+    periods=st.lists(st.floats(0.002, 0.04), min_size=1, max_size=5),
+)
+def test_joints_never_overrun_their_margins_and_the_hand_stays_above_the_table(
+    make_arm, kinematics, directions, periods
+):
+    arm = make_arm()
+    limits = arm.guard.limits
+    lower, upper = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
+    floor = limits.table_height_m + limits.table_clearance_m - limits.overshoot_m
+    for i in range(40 * len(directions)):
+        command = arm.act((*directions[i // 40], 0.0), round(periods[i % len(periods)], 6))
+        assert (command.joint_positions >= lower - 1e-9).all() and (command.joint_positions <= upper + 1e-9).all()
+        hand, rotation = kinematics.forward(command.joint_positions)
+        assert hand[2] + rotation[2, 0] * kinematics.tool_length >= floor - 1e-3
+
+
+def random_velocities(seed, count):
+    return np.random.default_rng(seed).uniform(-20, 20, (count, 7))
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), period=st.floats(0.001, 0.08))
+def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematics, home, seed, period):
+    """The last check alone: no kinematics before it has made the velocities reasonable."""
+    limits = dataclasses.replace(
+        profile.load_safety(), workspace_low_m=(-2, -2, -2), workspace_high_m=(2, 2, 2), table_height_m=-2.0
+    )
+    arm = make_arm(limits)
+    guard = arm.guard
+    watch = Watch(arm, kinematics)
+    guard.anchor(arm.state(), arm.now)
+    watch.joints, watch.time = home, arm.now
+    period = round(period, 6)
+    for velocity in random_velocities(seed, 100):
+        arm.now = round(arm.now + period, 6)
+        jacobian = kinematics.jacobian(guard.position)
+        joints = guard.send(velocity, jacobian, arm.now, period, 1.0)
+        watch.check_motion(joints, period)
+        speed = np.linalg.norm(jacobian[:3] @ (joints - watch.joints)) / period
+        slowing = speed <= np.linalg.norm(jacobian[:3] @ watch.velocity) + 1e-9
+        assert speed <= limits.max_speed_m_s * 1.001 or slowing
+        margin = limits.joint_margin_rad - 1e-9
+        assert (joints >= kinematics.lower + margin).all() and (joints <= kinematics.upper - margin).all()
+        watch.joints, watch.time = joints, arm.now
+
+
+# ------------------------------------------------------------------------------------------- each check by name
+
+
+def run(arm, steps, action=FORWARD):
+    for _ in range(steps):
+        command = arm.act(action)
+    return command
+
+
+@pytest.mark.parametrize(
+    ("action", "name"),
+    [
+        ((math.nan, 0, 0, 0), Intervention.NON_FINITE_ACTION),
+        ((0, math.inf, 0, 0), Intervention.NON_FINITE_ACTION),
+        ((0, 0, 0), Intervention.MALFORMED_ACTION),
+        ((0, 0, 0, 0, 0), Intervention.MALFORMED_ACTION),
+        (((0, 0), (0, 0)), Intervention.MALFORMED_ACTION),
+        (("a", "b", "c", "d"), Intervention.MALFORMED_ACTION),
+    ],
+)
+def test_bad_action_brakes_and_is_named(arm, action, name):
+    run(arm, 10)
+    command = arm.act(action)
+    assert command.status is Status.HOLDING and name in command.interventions
+    assert arm.guard.counts[name.value] == 1
+
+
+def test_action_beyond_one_is_clipped(make_arm):
+    wild, tame = make_arm(), make_arm()
+    for _ in range(20):
+        command = wild.act((0.0, 7.0, 0.0, 3.0))
+        expected = tame.act((0.0, 1.0, 0.0, 1.0))
+    assert np.array_equal(command.joint_positions, expected.joint_positions) and command.gripper == 1.0
+    assert Intervention.ACTION_CLIPPED in command.interventions
+
+
+@pytest.mark.parametrize(
+    ("joints", "name"),
+    [
+        (np.full(7, np.nan), Intervention.MALFORMED_JOINT_STATE),
+        (np.zeros(6), Intervention.MALFORMED_JOINT_STATE),
+        (np.array([0, 0, 0, 2.2, 0, 0, 0]), Intervention.OUTSIDE_JOINT_LIMITS),
+    ],
+)
+def test_bad_joint_state_is_named_and_moves_nothing(arm, joints, name):
+    command = arm.act(FORWARD, joint_positions=joints)
+    assert command.status is Status.REFUSED and command.joint_positions is None
+    assert name in command.interventions
+
+
+@pytest.mark.parametrize(
+    ("stamps", "name"),
+    [
+        ({"stamp": 1.0}, Intervention.STALE_ACTION),
+        ({"stamp": math.nan}, Intervention.STALE_ACTION),
+        ({"stamp": -math.inf}, Intervention.STALE_ACTION),
+        ({"stamp": 1e9}, Intervention.FUTURE_STAMP),
+        ({"stamp": math.inf}, Intervention.FUTURE_STAMP),
+        ({"stamp_s": 1.0}, Intervention.STALE_JOINT_STATE),
+        ({"stamp_s": math.nan}, Intervention.STALE_JOINT_STATE),
+        ({"stamp_s": 1e9}, Intervention.FUTURE_STAMP),
+    ],
+)
+def test_bad_stamp_brakes_and_is_named(arm, stamps, name):
+    run(arm, 10)
+    command = arm.act(FORWARD, **stamps)
+    assert command.status is Status.HOLDING and name in command.interventions
+
+
+def test_stale_object_is_named_apart_from_the_action(arm):
+    run(arm, 10)
+    arm.now += 0.02
+    command = arm.sim2real.act(np.array(FORWARD), arm.now, arm.state(), arm.now, object_stamp_s=arm.now - 5.0)
+    assert command.interventions == (Intervention.STALE_OBJECT,) and command.status is Status.HOLDING
+
+
+def test_frozen_action_stamp_goes_stale_after_the_timeout(arm):
+    run(arm, 10)
+    frozen = arm.now
+    statuses = [arm.act(FORWARD, stamp=frozen).status for _ in range(8)]
+    within = int(arm.guard.limits.action_timeout_s / 0.02)
+    assert statuses == [Status.MOVING] * within + [Status.HOLDING] * (8 - within)
+
+
+def test_clock_that_is_not_a_number_moves_nothing(arm):
+    run(arm, 10)
+    command = arm.sim2real.act(np.array(FORWARD), arm.now, arm.state(), math.nan)
+    assert command.joint_positions is None and command.status is Status.REFUSED
+
+
+def test_workspace_and_table_are_kept(make_arm, profile, kinematics, home):
+    start = kinematics.forward(home).position
+    box = {
+        "workspace_low_m": tuple(start - [0.05, 0.05, 0.3]),
+        "workspace_high_m": tuple(start + 0.05),
+        "table_height_m": float(start[2] - 0.1),
+    }
+    arm = make_arm(dataclasses.replace(profile.load_safety(), **box))
+    seen = {i for action in (DOWN, FORWARD) for _ in range(60) for i in arm.act(action).interventions}
+    assert {Intervention.WORKSPACE, Intervention.TABLE_CLEARANCE} <= seen
+    hand = kinematics.forward(arm.joints).position
+    assert hand[2] == pytest.approx(box["table_height_m"] + kinematics.tool_length, abs=1e-3)
+    assert (hand <= np.array(box["workspace_high_m"]) + 1e-3).all()
+
+
+def test_arm_found_outside_the_workspace_may_only_come_back(make_arm, profile, kinematics, home):
+    start = kinematics.forward(home).position
+    high = start - [0.05, 0.0, 0.0]
+    limits = dataclasses.replace(profile.load_safety(), workspace_high_m=(float(high[0]), 0.6, 0.35))
+    arm = make_arm(limits)
+    run(arm, 100, (0.0, 0.0, 0.0, 0.0))
+    assert kinematics.forward(arm.joints).position[0] == pytest.approx(high[0], abs=2e-3)
+
+
+def test_cartesian_speed_is_kept(make_arm, slow_limits, kinematics):
+    arm = make_arm(slow_limits)
+    seen, before = set(), kinematics.forward(arm.joints).position
+    for _ in range(100):
+        command = arm.act(FORWARD)
+        seen.update(command.interventions)
+        hand = kinematics.forward(arm.joints).position
+        assert np.linalg.norm(hand - before) <= slow_limits.max_speed_m_s * 0.02 * 1.01
+        before = hand
+    assert Intervention.CARTESIAN_SPEED in seen
+
+
+def test_guard_starts_inactive(make_arm):
+    arm = make_arm()
+    arm.guard.deactivate()
+    command = arm.act(FORWARD)
+    assert command.status is Status.HOLDING and command.interventions == (Intervention.INACTIVE,)
+
+
+def test_stop_is_latched_until_it_is_cleared(arm):
+    run(arm, 20)
+    arm.guard.e_stop()
+    for _ in range(50):
+        command = arm.act(FORWARD)
+        assert command.status is Status.HOLDING and Intervention.E_STOP in command.interventions
+    assert not arm.guard.moving
+    arm.sim2real.reset()
+    assert arm.act(FORWARD).status is Status.HOLDING
+    arm.guard.clear_e_stop()
+    assert arm.act(FORWARD).status is Status.MOVING
+
+
+def test_every_limit_must_be_given(slow_limits):
+    data = dataclasses.asdict(slow_limits)
+    for key in data:
+        with pytest.raises(ConfigurationError, match=f"missing {key}"):
+            config.from_mapping(SafetyLimits, {k: v for k, v in data.items() if k != key}, "safety.yaml")
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan, 1e9, None, True, "off"])
+def test_no_limit_can_be_switched_off(slow_limits, value):
+    data = dataclasses.asdict(slow_limits)
+    zero_is_strict = {"future_tolerance_s", "table_height_m", "table_clearance_m"}
+    for key, limit in data.items():
+        if isinstance(limit, float) and not (key in zero_is_strict and value in (0.0, -1.0)):
+            with pytest.raises(ConfigurationError, match=rf"safety.yaml: {key} = .*(allowed|expected)"):
+                config.from_mapping(SafetyLimits, {**data, key: value}, "safety.yaml")
+
+
+def test_workspace_must_be_a_box(slow_limits):
+    with pytest.raises(ConfigurationError, match=r"workspace_high_m = .* allowed: above workspace_low_m"):
+        dataclasses.replace(slow_limits, workspace_high_m=slow_limits.workspace_low_m)
+
+
+@pytest.mark.parametrize("name", ["safety.yaml", "safety_mujoco.yaml"])
+def test_shipped_limits_load(name):
+    assert config.load(SafetyLimits, resource(f"config/{name}")).joint_velocity_scale <= 1.0
+
+
+def test_real_arm_is_slower_than_the_simulated_one(profile, slow_limits):
+    fast = profile.load_safety()
+    for key in ("max_speed_m_s", "max_turn_rad_s", "joint_velocity_scale", "joint_acceleration_rad_s2"):
+        assert getattr(slow_limits, key) <= 0.5 * getattr(fast, key)

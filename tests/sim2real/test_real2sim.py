@@ -1,0 +1,54 @@
+"""The observation: frames, order of fields and what a task without a second object sees."""
+
+import numpy as np
+import pytest
+
+from legion_core.spaces import GRIPPER_OPENING, LEGION_FIELDS, ObservationSpec
+from legion_sim2real.real2sim import Real2Sim, RobotState, Scene
+
+
+@pytest.fixture
+def sim_points():
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (3, 3))
+
+
+@pytest.fixture
+def scene(calibration, sim_points):
+    return Scene(*calibration.to_world(sim_points))
+
+
+@pytest.fixture
+def state(home):
+    return RobotState(1.0, home, 0.25)
+
+
+def test_everything_arrives_in_the_simulation_frame(kinematics, calibration, scene, state, sim_points, home):
+    observation = Real2Sim(kinematics, calibration, ObservationSpec()).observe(state, scene)
+    hand = calibration.to_sim(kinematics.forward(home).position)
+    assert observation.dtype == np.float32
+    assert observation == pytest.approx(np.r_[hand, sim_points[0], sim_points[1], sim_points[2], 0.25], abs=1e-6)
+
+
+def test_hand_at_home_is_above_the_table_and_before_the_robot(kinematics, calibration, home):
+    hand = calibration.to_sim(kinematics.forward(home).position)
+    assert np.abs(hand - [0.0, 0.65, 0.2]).max() < 0.1
+
+
+def test_missing_second_object_is_zero_in_the_simulation_frame(kinematics, calibration, scene, state):
+    spec = ObservationSpec(LEGION_FIELDS)
+    observation = Real2Sim(kinematics, calibration, spec).observe(state, Scene(scene.object, None, scene.goal))
+    assert observation.shape == (12,)
+    assert (observation[6:9] == 0).all()
+
+
+def test_fields_come_in_the_order_of_the_spec(kinematics, calibration, scene, state):
+    full = Real2Sim(kinematics, calibration, ObservationSpec()).observe(state, scene)
+    spec = ObservationSpec((GRIPPER_OPENING, "goal_z", "hand_x"))
+    assert Real2Sim(kinematics, calibration, spec).observe(state, scene).tolist() == [full[12], full[11], full[0]]
+
+
+def test_what_is_not_finite_stays_visible(kinematics, calibration, scene):
+    observation = Real2Sim(kinematics, calibration, ObservationSpec()).observe(
+        RobotState(1.0, np.full(7, np.nan), 0.5), scene
+    )
+    assert np.isnan(observation[:3]).all() and np.isfinite(observation[3:]).all()
