@@ -1,22 +1,25 @@
-"""monitor_node: what RViz shows (workspace, target, goal, object, trail, text), and how frequent and old topics are."""
+"""monitor_node: what RViz shows (workspace, target, goal, object, trail, text), and the health of the whole graph.
+
+The poses are listened to only while somebody looks at the markers: watching must cost the pipeline nothing.
+"""
 
 from __future__ import annotations
 
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import JointState
+from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String
 from visualization_msgs.msg import Marker, MarkerArray
 
 from legion_ros import topics
-from legion_ros.diagnostics import Diagnostics, RateMeter
+from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.qos import EVENT, LATCHED, SENSOR
@@ -24,7 +27,13 @@ from legion_sim2real.robot import load_profile
 
 NAME = "monitor_node"
 TRAIL_LENGTH = 300
-SILENT_S = 1.0
+SILENT_S = 2.0
+"""A node whose last report is older than this is reported as silent."""
+SPHERES = {
+    topics.OBJECT: ("object", (0.9, 0.5, 0.1, 0.9), 0.04),
+    topics.GOAL: ("goal", (0.1, 0.8, 0.2, 0.9), 0.03),
+    topics.TARGET_POSE: ("target", (0.2, 0.4, 1.0, 0.9), 0.02),
+}
 Colour = tuple[float, float, float, float]
 
 
@@ -36,25 +45,24 @@ class MonitorSettings:
     rate_hz: float = parameter(5.0, "Marker arrays a second", minimum=0.5, maximum=30.0)
 
 
-class Watched:
-    """A topic: its newest message, its rate and its age."""
+@dataclass
+class NodeHealth:
+    """The newest report of a node."""
 
-    def __init__(self) -> None:
-        self.rate = RateMeter()
-        self.message: Any = None
-        self._at = 0.0
+    level: int
+    message: str
+    rate: str
+    at: float = field(default_factory=time.monotonic)
 
-    def take(self, message: Any) -> None:
-        """One message."""
-        self.rate.tick()
-        self.message = message
-        self._at = time.monotonic()
+    def __str__(self) -> str:
+        age = time.monotonic() - self.at
+        silent = f"silent for {age:.1f} s; last: " if age > SILENT_S else ""
+        return f"{silent}{self.message}{self.rate}, {age:.1f} s ago"
 
-    def report(self) -> str:
-        """Rate and age in words."""
-        if self.message is None:
-            return "nothing yet"
-        return f"{self.rate.rate_hz():.1f} Hz, {time.monotonic() - self._at:.2f} s old"
+    @property
+    def healthy(self) -> bool:
+        """Whether the report is good and fresh."""
+        return self.level == 0 and time.monotonic() - self.at <= SILENT_S
 
 
 class MonitorNode(Node):
@@ -68,28 +76,17 @@ class MonitorNode(Node):
         self._box = limits.workspace_low_m, limits.workspace_high_m
         self._frame = profile.base_frame
         self._trail: deque[Point] = deque(maxlen=TRAIL_LENGTH)
+        self._poses: dict[str, PoseStamped] = {}
+        self._listening: list[Subscription] = []
         self._task, self._e_stop = "", False
-        self._states: dict[str, str] = {}
-        self._watched = {
-            topics.OBJECT: self._watch(PoseStamped, topics.OBJECT),
-            topics.GOAL: self._watch(PoseStamped, topics.GOAL),
-            topics.TARGET_POSE: self._watch(PoseStamped, topics.TARGET_POSE),
-            # only counted: serialised they cost least
-            topics.OBSERVATION: self._watch(JointState, topics.OBSERVATION, raw=True),
-            topics.ACTION: self._watch(JointState, topics.ACTION, raw=True),
-            profile.topics.joint_states: self._watch(JointState, profile.topics.joint_states, raw=True),
-        }
+        self._nodes: dict[str, NodeHealth] = {}
+        self._root = f"{self.get_namespace().rstrip('/')}/"
         self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
         self.create_subscription(Bool, topics.E_STOP, self._on_e_stop, LATCHED)
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, EVENT)
         self._markers = self.create_publisher(MarkerArray, topics.MARKERS, EVENT)
-        self.create_timer(1.0 / settings.rate_hz, self._publish_markers)
+        self.create_timer(1.0 / settings.rate_hz, self._on_timer)
         self._diagnostics = Diagnostics(self, self._report)
-
-    def _watch(self, kind: Any, topic: str, raw: bool = False) -> Watched:
-        watched = Watched()
-        self.create_subscription(kind, topic, watched.take, SENSOR, raw=raw)
-        return watched
 
     def _on_task(self, message: String) -> None:
         self._task = message.data
@@ -98,30 +95,44 @@ class MonitorNode(Node):
     def _on_e_stop(self, message: Bool) -> None:
         self._e_stop = message.data
 
+    def _on_pose(self, topic: str, message: PoseStamped) -> None:
+        self._poses[topic] = message
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if int.from_bytes(status.level, "little") > 0:
-                self._states[status.name] = status.message
-            else:
-                self._states.pop(status.name, None)
+            root, slash, name = status.name.rpartition("/")
+            if root + slash != self._root or name == NAME:
+                continue
+            rates = [f", {float(pair.value):.0f} Hz" for pair in status.values if pair.key == "rate_hz"]
+            level = int.from_bytes(status.level, "little")
+            self._nodes[name] = NodeHealth(level, status.message, "".join(rates))
+
+    def _on_timer(self) -> None:
+        watched = self._markers.get_subscription_count() > 0
+        self._listen(watched)
+        if watched:
+            self._publish_markers()
+
+    def _listen(self, wanted: bool) -> None:
+        if wanted and not self._listening:
+            self._listening = [
+                self.create_subscription(PoseStamped, topic, partial(self._on_pose, topic), SENSOR) for topic in SPHERES
+            ]
+        elif not wanted and self._listening:
+            for subscription in self._listening:
+                self.destroy_subscription(subscription)
+            self._listening, self._poses = [], {}
+            self._trail.clear()
 
     def _publish_markers(self) -> None:
-        target = self._watched[topics.TARGET_POSE].message
-        if target is not None:
-            self._trail.append(target.pose.position)
-        if not self._markers.get_subscription_count():
-            return
         markers = [self._workspace(), self._text()]
-        for name, topic, colour, size in (
-            ("object", topics.OBJECT, (0.9, 0.5, 0.1, 0.9), 0.04),
-            ("goal", topics.GOAL, (0.1, 0.8, 0.2, 0.9), 0.03),
-            ("target", topics.TARGET_POSE, (0.2, 0.4, 1.0, 0.9), 0.02),
-        ):
-            pose = self._watched[topic].message
-            if pose is not None:
+        for topic, (name, colour, size) in SPHERES.items():
+            if topic in self._poses:
                 sphere = self._marker(name, Marker.SPHERE, colour, (size, size, size))
-                sphere.pose = pose.pose
+                sphere.pose = self._poses[topic].pose
                 markers.append(sphere)
+        if topics.TARGET_POSE in self._poses:
+            self._trail.append(self._poses[topics.TARGET_POSE].pose.position)
         trail = self._marker("trail", Marker.LINE_STRIP, (0.2, 0.4, 1.0, 0.6), (0.004, 0.0, 0.0))
         trail.points = list(self._trail)
         self._markers.publish(MarkerArray(markers=[*markers, trail]))
@@ -138,7 +149,8 @@ class MonitorNode(Node):
         text = self._marker("text", Marker.TEXT_VIEW_FACING, (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.05))
         text.pose.position.z = self._box[1][2] + 0.1
         lines = ["E-STOP" if self._e_stop else self._task or "no task"]
-        text.text = "\n".join([*lines, *(f"{name}: {message}" for name, message in self._states.items())])
+        troubled = (f"{name}: {health}" for name, health in self._nodes.items() if not health.healthy)
+        text.text = "\n".join([*lines, *troubled])
         return text
 
     def _marker(self, name: str, kind: int, colour: Colour, size: tuple[float, float, float]) -> Marker:
@@ -151,10 +163,10 @@ class MonitorNode(Node):
         return marker
 
     def _report(self) -> tuple[str, dict[str, object]]:
-        values: dict[str, object] = {topic: watched.report() for topic, watched in self._watched.items()}
-        values["e_stop"] = self._e_stop
-        troubled = ", ".join(sorted(self._states))
-        return f"problems in {troubled}" if troubled else "watching", values
+        values: dict[str, object] = {name: str(health) for name, health in sorted(self._nodes.items())}
+        values |= {"task": self._task or "none", "e_stop": self._e_stop}
+        troubled = ", ".join(name for name, health in sorted(self._nodes.items()) if not health.healthy)
+        return f"problems in {troubled}" if troubled else "all nodes are well", values
 
 
 def main() -> None:

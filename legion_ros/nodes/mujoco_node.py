@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
@@ -223,29 +224,34 @@ class MujocoNode(Node):
     # output
 
     def _publish(self, state: PlantState) -> None:
-        """All messages of a step carry one stamp; the joint states come last because they drive the stack."""
+        """All messages of a step carry one stamp; the joint states drive the stack and come after the scene."""
         stamp = from_seconds(state.time_s) if self._simulated_time else self.get_clock().now().to_msg()
         self._answered = self._gripper_answered = False
         if self._simulated_time:
             self._clock_publisher.publish(ClockMessage(clock=stamp))
+        if not (self._lockstep and self._done):  # nobody is asked for a command that nothing would execute
+            self._publish_scene(state, stamp)
+            self._publish_joints(state, stamp)
         self._publish_episode(stamp)
-        if self._lockstep and self._done:
-            return  # nobody is asked for a command that nothing would execute
+        if self._viewer:
+            self._viewer.show(self._plant)
+
+    def _publish_scene(self, state: PlantState, stamp: Time) -> None:
         frame = self._profile.base_frame
         self._object_publisher.publish(pose_message(stamp, frame, state.object_position, state.object_quaternion))
         if state.object2_position is not None:
             self._object2_publisher.publish(pose_message(stamp, frame, state.object2_position))
         self._goal_publisher.publish(pose_message(stamp, frame, state.goal_position))
         self._gripper_publisher.publish(named_vector(stamp, ("gripper_opening",), (state.gripper_opening,)))
-        joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
-        joints.velocity = doubles(state.joint_velocities)
-        joints.effort = doubles(state.joint_efforts)
-        self._published_at = time.monotonic()
-        self._joint_publisher.publish(joints)
-        if self._viewer:
-            self._viewer.show(self._plant)
 
-    def _publish_episode(self, stamp: object) -> None:
+    def _publish_joints(self, state: PlantState, stamp: Time) -> None:
+        message = named_vector(stamp, self._profile.joint_names, state.joint_positions)
+        message.velocity = doubles(state.joint_velocities)
+        message.effort = doubles(state.joint_efforts)
+        self._published_at = time.monotonic()
+        self._joint_publisher.publish(message)
+
+    def _publish_episode(self, stamp: Time) -> None:
         plant = self._plant
         seen = plant.scene.task_state()
         moved = seen.hand if plant.task == "reach" else seen.object

@@ -133,7 +133,7 @@ class Sim2RealNode(ManagedNode):
         return response
 
     def _set_e_stop(self, engage: bool) -> None:
-        """A restarted node does not say that there is no stop: whoever saw one engaged waits for a human to clear it."""
+        """A restarted node does not deny a stop: whoever saw one engaged waits for a human to clear it."""
         assert self._sim2real is not None
         guard = self._sim2real.guard
         changed = guard.e_stopped != engage
