@@ -59,28 +59,30 @@ def _above(point: Vector, offset: float, tolerance: float, clearance: float) -> 
     return point + np.array((0.0, 0.0, min(max(4.0 * (offset - tolerance), 0.0), clearance)))
 
 
-def _carry(
-    hand: Vector, opening: float, grasp: Vector, destination: Vector, *, held: float, tolerance: float
-) -> tuple[Vector, float]:
-    """Open above `grasp`, descend, close, and once the opening has fallen below `held` go to `destination`."""
-    offset, height = math.dist(hand[:2], grasp[:2]), hand[2] - grasp[2]
-    around = offset < 0.03 and height < 0.035
-    if around and opening < held:
-        return destination, CLOSE
-    if offset < 2 * tolerance and height < 0.012:
-        return grasp, CLOSE
-    return _above(grasp, offset, tolerance, 0.1), OPEN
-
-
-def _push(hand: Vector, opening: float, puck: Vector, goal: Vector) -> tuple[Vector, float]:
+def _carry_puck(hand: Vector, opening: float, puck: Vector, goal: Vector) -> tuple[Vector, float]:
+    """Descend open over the puck, close, and go to the goal once the fingers have closed on it."""
     lift = np.array((0.0, 0.0, 0.032))
-    return _carry(hand, opening, puck + lift, goal + lift, held=0.6, tolerance=0.012)
+    grasp = puck + lift
+    offset, height = math.dist(hand[:2], grasp[:2]), hand[2] - grasp[2]
+    if offset < 0.03 and height < 0.035 and opening < 0.6:
+        return goal + lift, CLOSE
+    if offset < 0.024 and height < 0.012:
+        return grasp, CLOSE
+    return _above(grasp, offset, 0.012, 0.1), OPEN
 
 
-def _pull_peg(hand: Vector, opening: float, peg: Vector, goal: Vector) -> tuple[Vector, float]:
-    # the fingers clear the peg by 4 mm a side
+def _pull_peg(hand: Vector, opening: float, peg: Vector, _: Vector) -> tuple[Vector, float]:
+    """Take the peg, 4 mm of clearance a side, and pull it out and up, which frees its head sooner than straight out."""
     grasp = peg + np.array((-0.01, 0.0, 0.015))
-    return _carry(hand, opening, grasp, grasp + np.array((0.1, 0.0, 0.0)), held=0.93, tolerance=0.004)
+    dx, dy, height = np.abs(hand - grasp)
+    if dx < 0.03 and dy < 0.03 and height < 0.035 and opening < 0.93:
+        return grasp + np.array((0.1, 0.0, 0.05)), CLOSE
+    if dx < 0.02 and dy < 0.008 and height < 0.012:
+        return grasp, CLOSE
+    clearance = min(max(20.0 * (math.hypot(max(0.0, dx - 0.01), dy) - 0.005), 0.0), 0.09)
+    aim = grasp + np.array((0.0, 0.0, clearance))
+    # slower sideways, lest the arm swing past the peg and come down on it
+    return hand + np.array((0.8, 0.8, 1.0)) * (aim - hand), OPEN
 
 
 def _open_door(hand: Vector, _: float, handle: Vector, goal: Vector) -> tuple[Vector, float]:
@@ -122,8 +124,8 @@ def _slide_window(side: float) -> Expert:
 
 
 OURS: dict[str, Expert] = {
-    "push": _push,
-    "pick-place": _push,
+    "push": _carry_puck,
+    "pick-place": _carry_puck,
     "door-open": _open_door,
     "peg-unplug-side": _pull_peg,
     "window-open": _slide_window(-1.0),
