@@ -1,6 +1,6 @@
 """Scripted experts: memoryless functions of Meta-World's observation, which a policy can imitate.
 
-Four tasks keep Meta-World's own expert. The other six have one of ours: an arm that moves through joint
+Three tasks keep Meta-World's own expert. The other seven have one of ours: an arm that moves through joint
 servos cannot bend around an obstacle as the compliant mocap weld does, so these align before they descend,
 let the gripper close before they pull, and move along straight lines.
 """
@@ -38,12 +38,13 @@ def expert_action(task: str, observation: Vector) -> Vector:
         aim, gripper = OURS[task](hand, opening, thing, goal)
         motion = GAIN * (aim - hand)
         # scaled as a whole, so that the hand goes straight to its aim
-        return np.append(motion / max(1.0, float(np.abs(motion).max())), gripper)
+        action: Vector = np.append(motion / max(1.0, float(np.abs(motion).max())), gripper)
+        return action
     if task not in STOCK:
         raise TaskError(unknown("task", task, task_names()))
     # one of the stock experts writes into the observation it is given
-    action: Vector = np.clip(_stock(STOCK[task]).get_action(observation.copy()), -1.0, 1.0)
-    return action
+    stock_action: Vector = np.clip(_stock(STOCK[task]).get_action(observation.copy()), -1.0, 1.0)
+    return stock_action
 
 
 @cache
@@ -56,7 +57,8 @@ def _above(point: Vector, offset: float, tolerance: float, clearance: float) -> 
 
     The funnel between both makes the descent smooth and lets a hand that has slipped aside rise again.
     """
-    return point + np.array((0.0, 0.0, min(max(4.0 * (offset - tolerance), 0.0), clearance)))
+    higher: Vector = point + np.array((0.0, 0.0, min(max(4.0 * (offset - tolerance), 0.0), clearance)))
+    return higher
 
 
 def _carry_puck(hand: Vector, opening: float, puck: Vector, goal: Vector) -> tuple[Vector, float]:
@@ -75,7 +77,7 @@ def _pull_peg(hand: Vector, opening: float, peg: Vector, _: Vector) -> tuple[Vec
     """Take the peg, 4 mm of clearance a side, and pull it out and up, which frees its head sooner than straight out."""
     grasp = peg + np.array((-0.01, 0.0, 0.015))
     dx, dy, height = np.abs(hand - grasp)
-    if dx < 0.03 and dy < 0.03 and height < 0.035 and opening < 0.93:
+    if dx < 0.03 and dy < 0.03 and height < 0.05 and opening < 0.93:
         return grasp + np.array((0.1, 0.0, 0.05)), CLOSE
     if dx < 0.02 and dy < 0.008 and height < 0.012:
         return grasp, CLOSE
@@ -108,6 +110,15 @@ ALONG_BAR_M = -0.015
 """Where along the handle's bar to pull, away from the hinge: between its post and the edge of the door."""
 
 
+def _close_drawer(hand: Vector, _: float, handle: Vector, __: Vector) -> tuple[Vector, float]:
+    """Push on the upper edge of the drawer's front, above its handle."""
+    if hand[1] > handle[1] + 0.06:
+        back = handle if hand[2] > handle[2] + 0.09 else hand
+        return np.array((handle[0], back[1], handle[2] + 0.12)), CLOSE
+    low = min(max((handle[2] + 0.05 - hand[2]) / 0.02, 0.0), 1.0)
+    return handle + np.array((0.0, 0.01 + 0.15 * low, 0.015)), CLOSE
+
+
 def _slide_window(side: float) -> Expert:
     """Go down beside the handle, on its +x side (1) or -x side (-1), and push it to the other."""
 
@@ -127,6 +138,7 @@ OURS: dict[str, Expert] = {
     "push": _carry_puck,
     "pick-place": _carry_puck,
     "door-open": _open_door,
+    "drawer-close": _close_drawer,
     "peg-unplug-side": _pull_peg,
     "window-open": _slide_window(-1.0),
     "window-close": _slide_window(1.0),
@@ -134,6 +146,5 @@ OURS: dict[str, Expert] = {
 STOCK = {
     "reach": "Reach",
     "faucet-open": "FaucetOpen",
-    "drawer-close": "DrawerClose",
     "button-press-topdown": "ButtonPressTopdown",
 }
