@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from legion_core.bundle import PolicyBundle
+from legion_core.config import require
 from legion_core.policy import LegionPolicy
 from legion_core.sim import ArmBridge, make_env
 from legion_core.sim.experts import expert_action
@@ -25,6 +26,10 @@ class Noise:
     """Of a burst beginning at a step."""
     longest: int = 10
     """Steps."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.probability <= 1, "probability", self.probability, "0 to 1")
+        require(self.longest > 0, "longest", self.longest, "> 0")
 
 
 @dataclass(frozen=True)

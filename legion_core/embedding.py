@@ -38,7 +38,7 @@ class InstructionEncoder:
             from transformers.utils.logging import disable_progress_bar
         except ImportError as error:
             raise ConfigurationError(f"sentence-transformers is missing; {INSTALL_HINT}") from error
-        disable_progress_bar()
+        disable_progress_bar()  # type: ignore[no-untyped-call]
         try:
             self._model = SentenceTransformer(str(folder), device="cpu")
         except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -133,7 +133,7 @@ def train(
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }
-    success = {name: _scored(evaluation) for name, evaluation in results.items()}
+    success = {str(name): _scored(evaluation) for name, evaluation in results.items()}
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=provenance, success=success))
     bundle.save(output)
     return bundle
@@ -198,7 +198,7 @@ class Learner:
     def learn_to_act(self, steps: int, progress: bool) -> float:
         """Update the actor on latents of the present encoder; returns the loss of the last tenth of the steps."""
         with torch.inference_mode():
-            parts = zip(self._observations.split(8192), self._task.split(8192), strict=True)
+            parts = zip(torch.split(self._observations, 8192), torch.split(self._task, 8192), strict=True)
             encoded = [self.network.encoder(x, self._language.sample(task)) for x, task in parts]
         mu, log_var = (torch.cat(column).clone() for column in zip(*encoded, strict=True))
 
@@ -241,7 +241,8 @@ class Learner:
         )
         context = (encoder.decoder_context(z) - self._language.canonical(task)).square().sum(-1).mean()
         divergence = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(-1).mean()
-        return 0.5 * state + context + self._config.kl_weight * divergence
+        loss: Tensor = 0.5 * state + context + self._config.kl_weight * divergence
+        return loss
 
     def _descend(
         self,
