@@ -19,7 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from legion_core.errors import DeploymentError
 from legion_ros import topics
-from legion_ros.qos import EVENT, LATCHED, STREAM
+from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.stamps import to_ns
 
@@ -85,7 +85,7 @@ class LegionClient:
         self._instruction = self.node.create_publisher(String, topics.INSTRUCTION, EVENT)
         self.node.create_subscription(String, topics.REPLY, self._on_reply, EVENT)
         self.node.create_subscription(String, topics.TASK, self._on_task, LATCHED)
-        self.node.create_subscription(JointState, topics.EPISODE, self._on_episode, STREAM)
+        self.node.create_subscription(JointState, topics.EPISODE, self._on_episode, EVENT)
         self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, EVENT)
 
     def __enter__(self) -> LegionClient:

@@ -108,12 +108,22 @@ class DeploymentOptions:
         return f"/{bare}" if bare else ""
 
 
+CONFIGURATION_ERROR = 1
+"""Exit code of a node that has said in one line what is wrong: starting it again would not mend it."""
+
+
 @dataclass(frozen=True)
 class Respawn:
     """A process that dies is started again after `delay_s`, doubled each time, at most `attempts` times."""
 
     attempts: int = 5
     delay_s: float = 0.2
+
+    def delay(self, exit_code: int, restarts: int) -> float | None:
+        """Seconds to wait before the next start, after `restarts` of them; None: it is lost."""
+        if exit_code == CONFIGURATION_ERROR or restarts >= self.attempts:
+            return None
+        return self.delay_s * 2.0**restarts
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -12,11 +13,15 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from legion_core.errors import LegionError
+from legion_ros.deployment import CONFIGURATION_ERROR
 from legion_ros.ready import announce_ready
+
+BUG = 70
+"""Exit code after an error that is not the operator's; a restart may help."""
 
 
 def run(name: str, make: Callable[[], Node]) -> NoReturn:
-    """Make the node and spin it until Ctrl-C or SIGTERM; exit code 1 and one line on a LegionError."""
+    """Make the node and spin it until Ctrl-C or SIGTERM; one line and exit code 1 on a LegionError."""
     code, initialised = 0, False
     try:
         rclpy.init()
@@ -33,14 +38,15 @@ def run(name: str, make: Callable[[], Node]) -> NoReturn:
         pass
     except LegionError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        code = 1
+        code = CONFIGURATION_ERROR
     except Exception as error:
-        if rclpy.ok():
-            raise
         if not initialised:  # arguments or a parameter file that rcl refuses
             print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
-            code = 1
-        # otherwise a signal came during construction: a context that is shut down refuses everything
+            code = CONFIGURATION_ERROR
+        elif rclpy.ok():
+            traceback.print_exc()
+            code = BUG
+        # else a signal came during construction: a context that is shut down refuses everything
     finally:
         rclpy.try_shutdown()
     sys.exit(code)

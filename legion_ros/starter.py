@@ -102,16 +102,15 @@ class NodeProcess:
 
     def _on_exit(self, code: int) -> str:
         self._forget()
-        was_ready, self.ready = self.ready, False
+        self.ready = False
         why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        policy = self.spec.respawn
-        if policy is None or not was_ready or self.restarts >= policy.attempts:
+        delay_s = self.spec.respawn.delay(code, self.restarts) if self.spec.respawn else None
+        if delay_s is None:
             self.lost = True
             return f"{self.spec.name} {why}{self._last_words()}"
-        delay = policy.delay_s * 2**self.restarts
         self.restarts += 1
-        self._restart_at = time.monotonic() + delay
-        return f"{self.spec.name} {why}; restart {self.restarts} of {policy.attempts} in {delay:.1f} s"
+        self._restart_at = time.monotonic() + delay_s
+        return f"{self.spec.name} {why}; it starts again in {delay_s:.1f} s"
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole process group."""

@@ -33,7 +33,7 @@ from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import LATCHED, STREAM
+from legion_ros.qos import EVENT, LATCHED, STREAM
 from legion_ros.stamps import from_seconds
 from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_message
 from legion_sim2real.robot import RobotProfile
@@ -98,7 +98,7 @@ class MujocoNode(Node):
         self._object2_publisher = self.create_publisher(PoseStamped, topics.OBJECT2, STREAM)
         self._goal_publisher = self.create_publisher(PoseStamped, topics.GOAL, STREAM)
         self._gripper_publisher = self.create_publisher(JointState, topics.GRIPPER_STATE, STREAM)
-        self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, STREAM)
+        self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, EVENT)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", STREAM)
         self.create_subscription(Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper, STREAM)
         self.create_subscription(Float64MultiArray, profile.topics.position_command, self._on_positions, STREAM)

@@ -1,0 +1,117 @@
+"""The whole graph as separate processes, simulator in real time: latency, start-up time and memory.
+
+The latency is what the robot sees: from the moment the simulator publishes a joint state to the moment the command that
+answers it has arrived. The graph is started twice; the second start is the one that counts.
+Run: python benchmarks/bench_latency.py [--policy FOLDER] [--seconds 30] [--output FILE.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from legion_core.bundle import PolicyBundle
+from legion_core.errors import LegionError
+from legion_ros.client import Episode, LegionClient
+from legion_ros.deployment import DeploymentOptions, deployment_graph
+from legion_ros.evaluation import own_domain
+from legion_ros.starter import Starter
+
+BARS = {"latency median ms": 4.0, "latency p99 ms": 10.0, "second start s": 20.0, "memory MB": 2500.0}
+SECONDS_A_TASK = 5.0
+
+
+def start_seconds(starter: Starter) -> float:
+    """Time until every node is ready; the processes have just been started."""
+    began = time.perf_counter()
+    for _ in starter.wait_ready():
+        pass
+    return time.perf_counter() - began
+
+
+def memory_mb(starter: Starter) -> dict[str, float]:
+    """Proportional set size of each process: shared pages count once over all."""
+    sizes = {}
+    for process in starter.processes:
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="ascii")
+        line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+        sizes[process.spec.name] = int(line.split()[1]) / 1024
+    return sizes
+
+
+def command_latencies_ms(client: LegionClient, bundle: PolicyBundle, seconds: float) -> np.ndarray:
+    """Latency of each policy step over that time, one task after the other."""
+    samples: list[float] = []
+    seen: set[tuple[float, int]] = set()
+
+    def note(episode: Episode) -> None:
+        latency, key = episode.values["command_latency_s"], (episode.values["seed"], episode.step)
+        if latency > 0 and key not in seen and not episode.success:
+            seen.add(key)
+            samples.append(1e3 * latency)
+
+    end = time.monotonic() + seconds
+    for task in bundle.manifest.tasks:
+        client.say(task.description)
+        client.spin(2.0)  # the simulator builds the scene, and the arm waits for it
+        client.on_episode = note
+        client.spin(SECONDS_A_TASK)
+        client.on_episode = lambda episode: None
+        if time.monotonic() > end:
+            break
+    return np.array(samples)
+
+
+def measure(policy: str, seconds: float) -> dict[str, Any]:
+    """All figures."""
+    bundle = PolicyBundle.load(policy or None)
+    graph = deployment_graph(DeploymentOptions(policy=policy))
+    with own_domain():
+        with Starter(graph) as starter:
+            first_s = start_seconds(starter)
+        with Starter(graph) as starter, LegionClient() as client:
+            second_s = start_seconds(starter)
+            latencies = command_latencies_ms(client, bundle, seconds)
+            memory = memory_mb(starter)
+    median, p99, worst = np.percentile(latencies, (50, 99, 100))
+    return {
+        "steps": len(latencies),
+        "latency median ms": float(median),
+        "latency p99 ms": float(p99),
+        "latency max ms": float(worst),
+        "first start s": first_s,
+        "second start s": second_s,
+        "memory MB": sum(memory.values()),
+        "memory MB by node": memory,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--policy", default="", help="bundle folder (default: the shipped one)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long to measure the latency")
+    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    options = parser.parse_args()
+    try:
+        figures = measure(options.policy, options.seconds)
+    except LegionError as error:
+        print(f"bench_latency: {error}", file=sys.stderr)
+        return 1
+    print("| whole graph, real time | measured | bar |\n|---|---|---|")
+    for name, value in figures.items():
+        if isinstance(value, float):
+            print(f"| {name} | {value:.1f} | {f'<= {BARS[name]:g}' if name in BARS else ''} |")
+    print(f"\n{figures['steps']} policy steps")
+    if options.output:
+        options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""ros2 launch legion_ros deploy_iiwa.launch.py robot:=mujoco|lbr|gazebo ...
+
+The graph is described in legion_ros/deployment.py; here it becomes launch_ros actions. The arguments are the fields of
+DeploymentOptions, the same as those of `legion deploy`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+from ament_index_python.packages import get_packages_with_prefixes
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.events import Shutdown
+from launch.events.process import ProcessExited
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from legion_core.errors import LegionError
+from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
+
+FIELDS = dataclasses.fields(DeploymentOptions)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; their values are known only when the launch runs."""
+    return LaunchDescription([*(_argument(field) for field in FIELDS), OpaqueFunction(function=_deploy)])
+
+
+def _argument(field: dataclasses.Field) -> DeclareLaunchArgument:
+    default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+    choices = [choice for choice in field.metadata["choices"] if choice]
+    text = f"{field.metadata['help']} ({', '.join(choices)})" if choices else field.metadata["help"]
+    return DeclareLaunchArgument(field.name, default_value=default, description=text)
+
+
+def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    given = {field.name: LaunchConfiguration(field.name).perform(context) for field in FIELDS}
+    try:
+        options = DeploymentOptions.from_strings(given)
+        graph = deployment_graph(options)
+    except LegionError as error:
+        raise RuntimeError(str(error)) from None  # launch prints the message of what it catches
+    actions = [action for spec in graph if _installed(spec) for action in _node(spec)]
+    if options.bringup:
+        actions.append(_driver(options))
+    if options.instruction:
+        say = ("say", options.instruction, f"--namespace={options.root}", "--timeout=120")
+        actions.append(ExecuteProcess(cmd=[sys.executable, "-m", "legion_ros.cli.main", *say], output="screen"))
+    return actions
+
+
+def _installed(spec: NodeSpec) -> bool:
+    """Whether to start it: what is optional may be absent."""
+    return not spec.optional or spec.package in get_packages_with_prefixes()
+
+
+def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
+    """The node, and what happens when its process ends: as in starter.py, it starts again or the graph ends."""
+    kind = LifecycleNode if spec.lifecycle else Node
+    node = kind(
+        package=spec.package,
+        executable=spec.executable,
+        name=spec.name,
+        namespace=spec.namespace,
+        parameters=[*spec.params_files, spec.parameters],
+        remappings=list(spec.remappings),
+        arguments=list(spec.arguments),
+        output="screen",
+    )
+
+    def ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        if context.is_shutdown:
+            return []
+        delay_s = spec.respawn.delay(event.returncode, restarts) if spec.respawn else None
+        if delay_s is not None:
+            return [TimerAction(period=delay_s, actions=_node(spec, restarts + 1))]
+        return [EmitEvent(event=Shutdown(reason=f"{spec.name} has ended"))] if spec.critical else []
+
+    return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))]
+
+
+def _driver(options: DeploymentOptions) -> IncludeLaunchDescription:
+    """lbr_fri_ros2_stack's own bring-up of the arm."""
+    file = "hardware.launch.py" if options.robot == "lbr" else "gazebo.launch.py"
+    arguments = {
+        "model": "iiwa7",
+        "robot_name": "lbr",
+        "ctrl": options.command_interface or "forward_position_controller",
+    }
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource([FindPackageShare("lbr_bringup"), "/launch/", file]),
+        launch_arguments=arguments.items(),
+    )

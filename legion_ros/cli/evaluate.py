@@ -1,0 +1,61 @@
+"""`legion evaluate`: success over tasks and seeds, with its 95 % interval, as Markdown and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from legion_core.config import require
+from legion_core.evaluation import Evaluation
+from legion_core.sim import EVALUATION_SEED_BASE
+
+LOOPS = ("direct", "ros")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--loop", choices=LOOPS, default="direct", help="in one process, or through the ROS graph")
+    parser.add_argument("--actuation", choices=("mocap", "servo"), help="default: mocap; servo with --loop ros")
+    parser.add_argument("--arm", choices=("iiwa7", "sawyer"), default="iiwa7", help="the arm (sawyer: mocap only)")
+    parser.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all that the policy knows")
+    parser.add_argument("--episodes", type=int, default=10, help="layouts a task (10)")
+    parser.add_argument("--seed", type=int, default=EVALUATION_SEED_BASE, help="first layout (%(default)s)")
+    parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
+    parser.add_argument("--processes", type=int, default=2, help="with --loop direct: simulations at once (2)")
+    parser.add_argument("--output", metavar="STEM", help="write STEM.md and STEM.json")
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when the measurement is complete, whatever it says."""
+    evaluation = _through_ros(options) if options.loop == "ros" else _directly(options)
+    print(evaluation.markdown())
+    print(f"mean success {evaluation.mean_success:.3f}, worst task {evaluation.worst_success:.3f}")
+    if options.output:
+        print(*evaluation.write(options.output), file=sys.stderr)
+    return 0
+
+
+def _through_ros(options: argparse.Namespace) -> Evaluation:
+    require(options.actuation in (None, "servo"), "actuation", options.actuation, "servo, with --loop ros")
+    require(options.arm == "iiwa7", "arm", options.arm, "iiwa7, with --loop ros")
+    from legion_ros.evaluation import evaluate_ros
+
+    return evaluate_ros(options.policy, tasks=options.tasks, episodes=options.episodes, first_seed=options.seed)
+
+
+def _directly(options: argparse.Namespace) -> Evaluation:
+    from legion_core.bundle import PolicyBundle
+    from legion_core.evaluation import evaluate_direct
+    from legion_sim2real.bridge import BridgeFactory
+
+    bundle = PolicyBundle.load(options.policy or None)
+    return evaluate_direct(
+        bundle,
+        tasks=options.tasks,
+        episodes=options.episodes,
+        actuation=options.actuation or "mocap",
+        arm=options.arm,
+        bridge_factory=BridgeFactory(spec=bundle.spec),
+        first_seed=options.seed,
+        processes=options.processes,
+    )
