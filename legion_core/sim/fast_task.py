@@ -56,7 +56,7 @@ class FastTask(SawyerXYZEnv):
         self._last_rand_vec = layout
         self.reset()
         # some resets move a joint and leave the positions that follow from it as they were
-        mujoco.mj_forward(self.model, self.data)
+        mujoco.mj_kinematics(self.model, self.data)
         self._prev_obs = self._get_curr_obs_combined_no_goal()
 
     def advance(self, action: Vector) -> tuple[float, bool]:

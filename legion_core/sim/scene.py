@@ -67,10 +67,12 @@ def _replace_arm(spec: Any, actuation: str) -> None:
         iiwa.add_weld(spec)
     else:
         iiwa.add_servos(spec, description)
+        # the damping of the servos is too stiff for the light wrist to be integrated explicitly
+        spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
 
 
 def _add_camera(spec: Any) -> None:
     """A view of arm, table and task from the front left."""
     spec.worldbody.add_camera(
-        name=CAMERA, pos=(-1.0, -0.35, 0.95), xyaxes=(0.62, -0.78, 0.0, 0.33, 0.26, 0.9), fovy=45.0
+        name=CAMERA, pos=(-1.0, -0.35, 0.95), xyaxes=(0.62, -0.78, 0.0, 0.33, 0.26, 0.9), fovy=42.0
     )

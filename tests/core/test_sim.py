@@ -1,0 +1,167 @@
+"""The simulated tasks: they build, step, repeat, refuse what does not exist, and the experts solve them."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from jacobian_bridge import JacobianBridge
+
+from legion_core.errors import SimulationError, SpaceError, TaskError
+from legion_core.sim import EVALUATION_SEED_BASE, TaskEnv, make_env
+from legion_core.sim.experts import expert_action
+from legion_core.sim.vector import factory, make_vector_env
+from legion_core.spaces import LEGION_FIELDS, ObservationSpec
+from legion_core.tasks import task_names
+
+CHOICES = [("iiwa7", "mocap"), ("iiwa7", "servo"), ("sawyer", "mocap")]
+
+
+def make(task: str, arm: str = "iiwa7", actuation: str = "mocap", **settings: object) -> TaskEnv:
+    return make_env(task, arm=arm, actuation=actuation, bridge=JacobianBridge, **settings)  # type: ignore[arg-type]
+
+
+def play(env: TaskEnv, seed: int, steps: int = 150) -> tuple[np.ndarray, bool]:
+    """Every observation and reward of an episode with the expert, and whether it was solved."""
+    observation, info = env.reset(seed=seed)
+    rows = [np.append(observation, 0.0)]
+    for _ in range(steps):
+        observation, reward, _, _, info = env.step(expert_action(env.task, env.expert_observation()))
+        rows.append(np.append(observation, reward))
+        if info["success"]:
+            break
+    return np.array(rows), info["episode_success"]
+
+
+@pytest.mark.parametrize("task", task_names())
+@pytest.mark.parametrize(("arm", "actuation"), CHOICES)
+def test_builds_resets_and_steps(task: str, arm: str, actuation: str) -> None:
+    env = make(task, arm, actuation)
+    observation, info = env.reset(seed=1)
+    assert env.observation_space.contains(observation) and info == {"success": False, "episode_success": False}
+    for _ in range(3):
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert env.observation_space.contains(observation) and np.isfinite(reward)
+        assert not (terminated or truncated) and not info["success"]
+
+
+@pytest.mark.parametrize("actuation", ["mocap", "servo"])
+@pytest.mark.parametrize("task", task_names())
+def test_start_is_where_metaworld_puts_the_hand(task: str, actuation: str) -> None:
+    env = make(task, actuation=actuation)
+    observation, _ = env.reset(seed=2)
+    np.testing.assert_allclose(observation[:3], env.scene.hand_init_pos, atol=2e-3)
+    assert observation[12] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("task", task_names())
+def test_experts_solve_unseen_layouts(task: str) -> None:
+    env = make(task)
+    assert all(play(env, EVALUATION_SEED_BASE + i)[1] for i in range(2))
+
+
+@pytest.mark.parametrize("task", ["reach", "drawer-close", "window-close"])
+def test_experts_solve_with_servos(task: str) -> None:
+    env = make(task, actuation="servo")
+    assert all(play(env, EVALUATION_SEED_BASE + i)[1] for i in range(2))
+
+
+@pytest.mark.parametrize(("arm", "actuation"), CHOICES)
+@pytest.mark.parametrize("task", ["pick-place", "window-close"])
+def test_same_seed_same_trajectory_whatever_came_before(task: str, arm: str, actuation: str) -> None:
+    used, fresh = make(task, arm, actuation), make(task, arm, actuation)
+    play(used, seed=5, steps=40)
+    np.testing.assert_array_equal(play(used, seed=7, steps=60)[0], play(fresh, seed=7, steps=60)[0])
+
+
+def test_seeds_give_different_layouts_and_no_seed_gives_the_next() -> None:
+    env = make("push")
+    first, _ = env.reset(seed=1)
+    second, _ = env.reset()
+    third, _ = env.reset(seed=2)
+    assert not np.allclose(first, second) and not np.allclose(first, third)
+    np.testing.assert_array_equal(env.reset(seed=1)[0], first)
+    np.testing.assert_array_equal(env.reset()[0], second)
+
+
+def test_a_processes_trajectories_equal_ours() -> None:
+    with_settings = {"spec": ObservationSpec(LEGION_FIELDS), "max_steps": 4}
+    tasks = ("drawer-close", "reach")
+    vector = make_vector_env(tasks, **with_settings)
+    try:
+        observations, _ = vector.reset(seed=[3, 4])
+        actions = np.full((2, 4), 0.5, np.float32)
+        stepped = vector.step(actions)[0]
+    finally:
+        vector.close()
+    for i, task in enumerate(tasks):
+        env = make_env(task, **with_settings)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(env.reset(seed=3 + i)[0], observations[i])
+        np.testing.assert_array_equal(env.step(actions[i])[0], stepped[i])
+
+
+@pytest.mark.parametrize("actuation", ["mocap", "servo"])
+def test_gymnasium_api(actuation: str) -> None:
+    check_env(make("reach", actuation=actuation), skip_render_check=True)
+
+
+def test_truncates_after_max_steps() -> None:
+    env = make("reach", max_steps=3)
+    env.reset(seed=0)
+    assert [env.step(np.zeros(4, np.float32))[3] for _ in range(3)] == [False, False, True]
+
+
+def test_first_observation_shows_the_scene_after_the_reset() -> None:
+    """Meta-World's own first observation of window-close has the handle where it was before the reset."""
+    env = make("window-close")
+    observation, _ = env.reset(seed=0)
+    stepped = env.step(np.zeros(4, np.float32))[0]
+    np.testing.assert_allclose(observation[3:6], stepped[3:6], atol=1e-3)
+
+
+def test_expert_leaves_its_observation_alone() -> None:
+    for task in task_names():
+        observation = np.linspace(0.1, 0.9, 39)
+        expert_action(task, observation)
+        np.testing.assert_array_equal(observation, np.linspace(0.1, 0.9, 39))
+
+
+def test_factories_can_be_sent_to_other_processes() -> None:
+    env = pickle.loads(pickle.dumps(factory("reach", max_steps=7)))()
+    assert env.max_steps == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "names"),
+    [
+        ({"task": "fly"}, TaskError, ("fly", "reach", "window-close")),
+        ({"task": "reach", "arm": "panda"}, SimulationError, ("panda", "iiwa7", "sawyer")),
+        ({"task": "reach", "actuation": "magic"}, SimulationError, ("magic", "mocap", "servo")),
+        ({"task": "reach", "arm": "sawyer", "actuation": "servo"}, SimulationError, ("sawyer", "mocap")),
+        ({"task": "reach", "render_mode": "human"}, SpaceError, ("human", "rgb_array")),
+    ],
+)
+def test_errors_name_what_is_allowed(arguments: dict[str, str], error: type[Exception], names: tuple[str, ...]) -> None:
+    with pytest.raises(error) as caught:
+        make(**arguments)  # type: ignore[arg-type]
+    assert all(name in str(caught.value) for name in names)
+
+
+def test_servo_needs_a_bridge() -> None:
+    with pytest.raises(SimulationError, match="bridge"):
+        make_env("reach", actuation="servo")
+
+
+@pytest.mark.parametrize("action", [np.zeros(3), np.full(4, np.nan), np.zeros((1, 4))])
+def test_bad_actions_are_refused(action: np.ndarray) -> None:
+    env = make("reach")
+    env.reset(seed=0)
+    with pytest.raises(SpaceError, match="4 finite"):
+        env.step(action)
+
+
+def test_unknown_task_for_the_expert() -> None:
+    with pytest.raises(TaskError, match="fly"):
+        expert_action("fly", np.zeros(39))
