@@ -66,6 +66,8 @@ class Manifest:
     tasks: tuple[Task, ...]
     components: tuple[str, ...]
     """The task for which each mixture component stands."""
+    familiar_log_likelihood: float
+    """The log-likelihood that all but one in a thousand training latents exceed."""
     refused: tuple[str, ...] = ()
     """Sentences that mean none of the tasks, although they may sound like one."""
     training: dict[str, Any] = field(default_factory=dict)

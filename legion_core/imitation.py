@@ -40,6 +40,8 @@ from legion_core.workers import run_jobs, worker_pool
 REFUSED_FILE = Path(__file__).parent / "data" / "refused.yaml"
 LEAST_SCALE = 0.01
 """Metres (or opening): fields that hardly move in training are not blown up by the normalisation."""
+UNFAMILIAR_SHARE = 0.001
+"""Share of the training latents that are less likely than what counts as familiar."""
 FINAL_RATE = 0.01
 """Learning rate at the end of a round over that at its start."""
 PACKAGES = ("numpy", "torch", "mujoco", "metaworld", "scikit-learn", "sentence-transformers")
@@ -54,15 +56,15 @@ class TrainConfig:
     seed: int = 0
     processes: int = 2
     actuations: tuple[Literal["mocap", "servo"], ...] = ("mocap", "servo")
-    demonstrations: int = 20
-    rounds: int = 3
-    relabelled: int = 10
+    demonstrations: int = 30
+    rounds: int = 4
+    relabelled: int = 20
     noise: Noise = field(default_factory=Noise)
     batch: int = 512
     learning_rate: float = 1e-3
-    encoder_steps: tuple[int, int] = (600, 150)
+    encoder_steps: tuple[int, int] = (500, 50)
     actor_steps: tuple[int, int] = (2500, 1500)
-    kl_weight: float = 1e-3
+    kl_weight: float = 3e-4
     squared_weight: float = 0.1
     mixture_latents: int = 5000
     evaluation_episodes: int = 50
@@ -211,13 +213,14 @@ class Learner:
 
     def bundle(self) -> PolicyBundle:
         """The frozen policy as it is now, with the mixture fitted on its latents."""
-        latents, names = self._latents()
+        means, latents, names = self._latents()
         knowledge = fit_knowledge(latents, names, self._config.seed)
         manifest = Manifest(
             observation=self._spec.fields,
             embedding=self._language.model,
             tasks=self._language.tasks,
             components=knowledge.tasks,
+            familiar_log_likelihood=float(np.quantile(knowledge.log_likelihood(means), UNFAMILIAR_SHARE)),
             refused=self._language.refused_sentences,
         )
         language = self._language
@@ -225,7 +228,7 @@ class Learner:
 
     def purity(self) -> float:
         """The share of latents whose component stands for their own task."""
-        latents, names = self._latents()
+        _, latents, names = self._latents()
         return self.bundle().knowledge.purity(latents, names)
 
     def _inference_loss(self, index: Tensor) -> Tensor:
@@ -265,15 +268,15 @@ class Learner:
             losses[step] = loss.item()
         return float(losses[-max(1, steps // 10) :].mean())
 
-    def _latents(self) -> tuple[Float32, list[str]]:
-        """Latents (N, D) of evenly spaced transitions as the encoder infers them, and the names of their tasks."""
+    def _latents(self) -> tuple[Float32, Float32, list[str]]:
+        """For evenly spaced transitions: mean and sample (N, D) of what the encoder infers, and the task's name."""
         count = min(self._config.mixture_latents, self.size)
         index = torch.linspace(0, self.size - 1, count).long()
         noise = torch.Generator().manual_seed(self._config.seed)
         with torch.inference_mode():
             mu, log_var = self.network.encoder(self._observations[index], self._language.canonical(self._task[index]))
             z = mu + torch.exp(0.5 * log_var) * torch.randn(mu.shape, generator=noise)
-        return z.numpy(), [self._language.tasks[i].name for i in self._task[index]]
+        return mu.numpy(), z.numpy(), [self._language.tasks[i].name for i in self._task[index]]
 
 
 class _Training:
@@ -335,11 +338,22 @@ class _Training:
         }
         self.history.append(summary)
         if self._progress:
-            tqdm.write(f"round {len(self.history) - 1}: {summary}")
+            tqdm.write(_told(summary, len(self.history) - 1, self._config.rounds))
 
 
 def _sampled(mu: Tensor, log_var: Tensor) -> Tensor:
     return mu + torch.exp(0.5 * log_var) * torch.randn_like(mu)
+
+
+def _told(summary: dict[str, Any], index: int, rounds: int) -> str:
+    """One line about a round."""
+    success = summary["success_of_who_acted"]
+    worst = min(success, key=success.__getitem__)
+    return (
+        f"round {index} of {rounds}: {'policy' if index else 'noisy experts'} succeeded in "
+        f"{np.mean(list(success.values())):.3f} of the episodes (least {worst}: {success[worst]:.3f}), "
+        f"{summary['transitions']} transitions, actor loss {summary['actor_loss']:.4f}"
+    )
 
 
 def _scored(evaluation: Evaluation) -> dict[str, Any]:

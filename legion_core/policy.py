@@ -24,7 +24,9 @@ class PolicyStep(NamedTuple):
     responsibilities: Vector
     """(K,): how much each mixture component explains the latent, summing to 1."""
     log_likelihood: float
-    """log p(latent) under the knowledge space; low where the situation is unfamiliar."""
+    """log p(latent) under the knowledge space."""
+    familiar: bool
+    """Whether that is as likely as in training: not so for another task's scene or a sentence that means no task."""
 
 
 class LegionPolicy:
@@ -35,6 +37,7 @@ class LegionPolicy:
         self._forward = PolicyForward(bundle.weights, bundle.knowledge)
         self._observation_shape = (bundle.spec.size,)
         self._embedding_shape = (bundle.manifest.embedding.size,)
+        self._familiar = bundle.manifest.familiar_log_likelihood
         self._embedding = b""
 
     def act(self, observation: npt.ArrayLike, embedding: npt.ArrayLike) -> PolicyStep:
@@ -59,9 +62,13 @@ class LegionPolicy:
         forward.observation[:] = values
         forward.step()
         joint = forward.log_joint
-        log_likelihood = np.logaddexp.reduce(joint)
+        log_likelihood = float(np.logaddexp.reduce(joint))
         return PolicyStep(
-            forward.action.copy(), forward.latent.copy(), np.exp(joint - log_likelihood), float(log_likelihood)
+            forward.action.copy(),
+            forward.latent.copy(),
+            np.exp(joint - log_likelihood),
+            log_likelihood,
+            log_likelihood >= self._familiar,
         )
 
     def _condition(self, embedding: Float32) -> None:

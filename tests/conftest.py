@@ -43,6 +43,7 @@ def random_bundle() -> PolicyBundle:
         embedding=EmbeddingModel("random", EMBEDDING_SIZE),
         tasks=tasks,
         components=names,
+        familiar_log_likelihood=-100.0,
         refused=REFUSED,
     )
     embeddings = {task.name: unit_vectors(len(task.sentences)) for task in tasks}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,6 +37,15 @@ def test_responsibilities_are_those_of_the_knowledge_space(policy: LegionPolicy)
     knowledge = policy.bundle.knowledge
     np.testing.assert_allclose(step.responsibilities, knowledge.responsibilities(step.latent), rtol=1e-9)
     assert step.log_likelihood == pytest.approx(float(knowledge.log_likelihood(step.latent)))
+
+
+def test_familiar_is_what_the_manifest_says(random_bundle: PolicyBundle) -> None:
+    embedding = random_bundle.embedding("push")
+    likelihood = LegionPolicy(random_bundle).act(np.zeros(13), embedding).log_likelihood
+    for offset, familiar in ((-1, True), (1, False)):
+        manifest = dataclasses.replace(random_bundle.manifest, familiar_log_likelihood=likelihood + offset)
+        policy = LegionPolicy(dataclasses.replace(random_bundle, manifest=manifest))
+        assert policy.act(np.zeros(13), embedding).familiar is familiar
 
 
 def test_deterministic_whatever_came_before(random_bundle: PolicyBundle) -> None:
