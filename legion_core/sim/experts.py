@@ -67,12 +67,11 @@ def _reach(_: Vector, __: float, ___: Vector, goal: Vector) -> tuple[Vector, flo
 
 
 def _carry_puck(hand: Vector, opening: float, puck: Vector, goal: Vector) -> tuple[Vector, float]:
-    """Descend open over the puck, close, and go to the goal once the fingers have closed on it."""
-    lift = np.array((0.0, 0.0, 0.032))
-    grasp = puck + lift
+    """Descend open over the puck, close, and carry it to the goal a little above the table, which would drag."""
+    grasp = puck + np.array((0.0, 0.0, 0.04))
     offset, height = math.dist(hand[:2], grasp[:2]), hand[2] - grasp[2]
     if offset < 0.03 and height < 0.035 and opening < 0.6:
-        return goal + lift, CLOSE
+        return goal + np.array((0.0, 0.0, 0.055)), CLOSE
     if offset < 0.024 and height < 0.012:
         return grasp, CLOSE
     return _above(grasp, offset, 0.012, 0.1), OPEN
