@@ -14,7 +14,7 @@ from legion_core.spaces import Float32
 
 THRESHOLD = 0.60
 """Least cosine similarity with a known sentence."""
-MARGIN = 0.01
+MARGIN = 0.005
 """Least distance in similarity to what the sentence could mean instead."""
 OFFERED = 3
 
