@@ -177,6 +177,7 @@ def run_direct(job: DirectJob) -> list[Episode]:
     period_s = 1 / env.metadata["render_fps"]
     episodes = []
     for seed in job.seeds:
+        before = Counter(env.interventions)
         observation, info = env.reset(seed=seed)
         latencies: list[float] = []
         truncated = False
@@ -186,7 +187,10 @@ def run_direct(job: DirectJob) -> list[Episode]:
             latencies.append(1e3 * (time.perf_counter() - start))
             observation, _, _, truncated, info = env.step(action)
         steps = len(latencies)
-        episodes.append(Episode(job.task, seed, info["success"], steps, steps * period_s, tuple(latencies)))
+        interventions = dict(Counter(env.interventions) - before)
+        episodes.append(
+            Episode(job.task, seed, info["success"], steps, steps * period_s, tuple(latencies), interventions)
+        )
     env.close()
     return episodes
 

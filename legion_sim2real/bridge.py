@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -31,6 +32,11 @@ class Bridge:
         self.real2sim = profile.make_real2sim(spec)
         self.sim2real = profile.make_sim2real()
         self.sim2real.guard.activate()
+
+    @property
+    def interventions(self) -> Mapping[str, int]:
+        """How often the guard has intervened since the bridge was made, by name."""
+        return self.sim2real.guard.counts
 
     def reset(self, state: SimulatedState) -> None:
         """A new episode begins: start from the measured pose."""

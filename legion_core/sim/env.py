@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -41,6 +42,11 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     @abstractmethod
     def scene(self) -> FastTask:
         """The Meta-World environment below."""
+
+    @property
+    def interventions(self) -> Mapping[str, int]:
+        """How often a safety guard has intervened since the environment was made, by name; nothing without one."""
+        return {}
 
     @abstractmethod
     def _start(self, seed: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from legion_core.sim.env import TaskEnv
@@ -13,6 +13,10 @@ from legion_core.spaces import Float32, ObservationSpec, Vector
 
 class ArmBridge(Protocol):
     """What stands between policy and robot; injected, so that simulation and robot run the very same code."""
+
+    @property
+    def interventions(self) -> Mapping[str, int]:
+        """How often its safety guard has intervened since it was made, by name."""
 
     def reset(self, state: PlantState) -> None:
         """Forget the episode before; `state` is the measured start."""
@@ -45,6 +49,10 @@ class ServoEnv(TaskEnv):
     @property
     def scene(self) -> FastTask:
         return self.plant.scene
+
+    @property
+    def interventions(self) -> Mapping[str, int]:
+        return self.bridge.interventions
 
     def _start(self, seed: int | None) -> None:
         self._state = self.plant.reset(seed=seed)
