@@ -8,6 +8,7 @@ let the gripper close before they pull, and move along straight lines.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -18,6 +19,9 @@ import numpy as np
 from legion_core.errors import TaskError, unknown
 from legion_core.spaces import Vector
 from legion_core.tasks import task_names
+
+# the stock experts warn of every action that they leave to be clipped
+warnings.filterwarnings("ignore", message="Constant.s. may be too high", module="metaworld.policies")
 
 OPEN, CLOSE = -1.0, 1.0
 Expert = Callable[[Vector, float, Vector, Vector], tuple[Vector, float]]

@@ -8,6 +8,7 @@ from typing import Any, cast
 import mujoco
 import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from legion_core.sim.arm import ARM_JOINTS, TOOL_DOWN, home_posture
 from legion_core.sim.fast_task import FastTask, GeomOrientation, HandleOrientation
@@ -104,6 +105,16 @@ def _task_class(task: Task, arm: str, actuation: str) -> type[FastTask]:
     stock = stock_class(task)
     unique = tuple(dict.fromkeys(base for base in bases if base is not FastTask)) or (FastTask,)
     return cast(type[FastTask], type(f"{arm.title()}{stock.__name__}", (*unique, stock), {}))
+
+
+def make_stock_task(name: str, layout: Vector) -> SawyerXYZEnv:
+    """Meta-World's unmodified Sawyer environment with the goal shown, for comparison; `reset()` uses that layout."""
+    env: SawyerXYZEnv = stock_class(get_task(name))()
+    env._partially_observable = False
+    env._freeze_rand_vec = env._set_task_called = True
+    env.__dict__.pop("sawyer_observation_space", None)
+    env._last_rand_vec = layout
+    return env
 
 
 def make_task(name: str, arm: str, actuation: str, frame_skip: int = MOCAP_FRAME_SKIP) -> FastTask:

@@ -9,25 +9,15 @@ from scipy.spatial.transform import Rotation
 
 from legion_core.sim.experts import expert_action
 from legion_core.sim.fast_task import quaternion_xyzw
-from legion_core.sim.metaworld_tasks import make_task, stock_class
-from legion_core.tasks import get_task, task_names
-
-
-def stock_env(task: str, layout: np.ndarray) -> SawyerXYZEnv:
-    """Meta-World's Sawyer environment, goal shown, with that layout."""
-    env = stock_class(get_task(task))()
-    env._partially_observable = False
-    env._freeze_rand_vec = env._set_task_called = True
-    env.__dict__.pop("sawyer_observation_space", None)
-    env._last_rand_vec = layout
-    return env
+from legion_core.sim.metaworld_tasks import make_stock_task, make_task
+from legion_core.tasks import task_names
 
 
 @pytest.mark.parametrize("task", task_names())
 def test_equals_stock_metaworld(task: str) -> None:
     ours = make_task(task, "sawyer", "mocap")
     ours.start(11)
-    stock = stock_env(task, ours._last_rand_vec)
+    stock = make_stock_task(task, ours._last_rand_vec)
     observation, _ = stock.reset()
     # window-close: the stock first observation is older than the reset, and shows as previous one once more
     current = np.r_[0:18, 36:39]
