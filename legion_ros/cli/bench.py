@@ -21,8 +21,6 @@ def run(options: argparse.Namespace) -> int:
     for name in options.names:
         if name not in scripts:
             raise ConfigurationError(unknown("benchmark", name, scripts))
-    codes = [
-        subprocess.run([sys.executable, str(scripts[name])], check=False).returncode
-        for name in options.names or scripts
-    ]
+    wanted = [scripts[name] for name in options.names or scripts]
+    codes = [subprocess.run([sys.executable, str(script)], check=False).returncode for script in wanted]
     return int(any(codes))

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,14 +49,14 @@ class Finding:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument(
-        "--policy", default="", metavar="FOLDER", help="policy bundle to check (default: the packaged one)"
-    )
+    parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
 
 
 def run(options: argparse.Namespace) -> int:
     """0 when nothing is wrong; notes are no faults."""
-    findings = [finding for check in CHECKS for finding in check()] + list(_bundle(options.policy))
+    findings = [finding for check in CHECKS for finding in check()]
+    if all(finding.state != WRONG for finding in findings):  # what follows is made of those packages
+        findings += [*_robots(), *_bundle(options.policy)]
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         print(f"{finding.state:<5}  {finding.what:<{width}}  {finding.detail}")
@@ -134,21 +135,24 @@ def _display() -> Iterator[Finding]:
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     mend = "" if display else "only needed for --viewer and RViz"
     yield Finding(GOOD if display else ADVICE, "display", display or "none", mend)
+    offscreen = find_library("EGL") or find_library("OSMesa")
+    mend = "" if offscreen else "only needed for pictures: apt-get install libegl1"
+    yield Finding(GOOD if offscreen else ADVICE, "OpenGL without display", offscreen or "none", mend)
 
 
 def _robots() -> Iterator[Finding]:
     from legion_sim2real.robot import load_profile, profile_names
 
-    for name in profile_names():
+    def check(name: str) -> Finding:
         try:
             profile = load_profile(name)
             profile.load_safety()
             profile.load_calibration()
         except LegionError as error:
-            real = name != "mujoco"
-            yield Finding(ADVICE if real else WRONG, f"robot {name}", str(error))
-        else:
-            yield Finding(GOOD, f"robot {name}", f"{profile.rate_hz:g} Hz, {profile.command_interface}")
+            return Finding(WRONG if name == "mujoco" else ADVICE, f"robot {name}", str(error))
+        return Finding(GOOD, f"robot {name}", f"{profile.rate_hz:g} Hz, {profile.command_interface}")
+
+    yield from map(check, profile_names())
 
 
 def _bundle(folder: str) -> Iterator[Finding]:
@@ -171,5 +175,4 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _shared_memory,
     _memory,
     _display,
-    _robots,
 )

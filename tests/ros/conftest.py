@@ -1,0 +1,105 @@
+"""Nodes in this process: each test gets a fresh ROS context in a random domain that stays on this machine."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from legion_core.bundle import PolicyBundle
+from legion_ros.domain import keep_local
+
+
+@pytest.fixture(scope="session", autouse=True)
+def domain() -> int:
+    number = random.randint(1, 100)
+    os.environ["ROS_DOMAIN_ID"] = str(number)
+    keep_local()
+    return number
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(random_bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A well-formed bundle on disk that knows nothing."""
+    folder = tmp_path_factory.mktemp("bundles") / "random"
+    random_bundle.save(folder)
+    return folder
+
+
+class Bench:
+    """One or more nodes under test and a probe that talks to them, spun together."""
+
+    def __init__(self) -> None:
+        self._executor: SingleThreadedExecutor | None = None
+        self._nodes: list[Node] = []
+
+    def start(self, make: Callable[[], Node], **parameters: Any) -> Node:
+        """Make the node with those parameters, as on the command line."""
+        arguments = ["--ros-args"]
+        for name, value in parameters.items():
+            arguments += ["-p", f"{name}:={value}"]
+        rclpy.init(args=arguments)
+        self._executor = SingleThreadedExecutor()
+        node = make()
+        self.probe = Node("probe", use_global_arguments=False)
+        for each in (node, self.probe):
+            self._executor.add_node(each)
+            self._nodes.append(each)
+        return node
+
+    def listen(self, kind: Any, topic: str, qos: Any = 10) -> list[Any]:
+        """A list to which every message on the topic is added."""
+        heard: list[Any] = []
+        self.probe.create_subscription(kind, topic, heard.append, qos)
+        return heard
+
+    def talk(self, kind: Any, topic: str, qos: Any = 10) -> Callable[[Any], None]:
+        """What publishes on the topic; returns once the node under test listens."""
+        publisher = self.probe.create_publisher(kind, topic, qos)
+        assert self.until(lambda: publisher.get_subscription_count() > 0), f"nobody listens on {topic}"
+        return publisher.publish
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """The answer of a service."""
+        client = self.probe.create_client(kind, name)
+        assert self.until(client.service_is_ready), f"no service {name}"
+        future = client.call_async(request)
+        assert self.until(future.done), f"{name} does not answer"
+        return future.result()
+
+    def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+        """Spin until the condition holds."""
+        assert self._executor is not None
+        end = time.monotonic() + timeout_s
+        while not condition() and time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+        return condition()
+
+    def settle(self, seconds: float = 0.3) -> None:
+        """Spin for a while: for what must not happen."""
+        self.until(lambda: False, seconds)
+
+    def close(self) -> None:
+        for node in self._nodes:
+            node.destroy_node()
+        if self._executor is not None:
+            self._executor.shutdown()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench()
+    yield made
+    made.close()

@@ -1,0 +1,150 @@
+"""real2sim_node: consistent inputs become one observation; what is missing is named."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+
+from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
+from legion_core.spaces import KNOWN_FIELDS, ObservationSpec
+from legion_ros import topics
+from legion_ros.nodes.real2sim_node import Real2SimNode
+from legion_ros.stamps import from_ns
+from legion_ros.vector_messages import named_vector, pose_message
+from legion_sim2real.real2sim import RobotState, Scene
+from legion_sim2real.robot import load_profile
+
+JOINTS = load_profile("mujoco").joint_names
+Q = np.array([0.1, 0.5, -0.2, -1.3, 0.1, 0.9, 0.3])
+OBJECT, GOAL = np.array([0.5, 0.1, 0.02]), np.array([0.6, -0.1, 0.2])
+MS = 1_000_000
+
+
+class Talk:
+    """The real2sim node with everything it hears and says."""
+
+    def __init__(self, bench: Any, **parameters: Any) -> None:
+        self.bench = bench
+        self.node = bench.start(Real2SimNode, **parameters)
+        self.observations = bench.listen(JointState, topics.OBSERVATION)
+        self.reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
+        self._joints = bench.talk(JointState, "lbr/joint_states")
+        self._object = bench.talk(PoseStamped, topics.OBJECT)
+        self._goal = bench.talk(PoseStamped, topics.GOAL)
+        self._gripper = bench.talk(JointState, topics.GRIPPER_STATE)
+
+    def joints(self, ns: int, names: Any = JOINTS, values: Any = Q) -> None:
+        self._joints(named_vector(from_ns(ns), names, values))
+
+    def scene(self, ns: int, opening: float = 0.5, position: Any = OBJECT) -> None:
+        self._object(pose_message(from_ns(ns), "lbr_link_0", position))
+        self._goal(pose_message(from_ns(ns), "lbr_link_0", GOAL))
+        self._gripper(named_vector(from_ns(ns), ("gripper_opening",), (opening,)))
+
+    def report(self) -> str:
+        return " ".join(status.message for report in self.reports for status in report.status)
+
+
+def test_one_observation_for_each_stamp(bench: Any) -> None:
+    talk = Talk(bench)
+    for ns in (20 * MS, 40 * MS):
+        talk.scene(ns)
+        talk.joints(ns)
+        assert bench.until(lambda: talk.observations and talk.observations[-1].header.stamp == from_ns(ns))
+    bench.settle()
+    assert len(talk.observations) == 2
+    observation = talk.observations[0]
+    assert tuple(observation.name) == KNOWN_FIELDS
+    expected = load_profile("mujoco").make_real2sim(ObservationSpec()).observe(
+        RobotState(0.02, Q, 0.5), Scene(OBJECT, None, GOAL)
+    )
+    assert np.array(observation.position, np.float32).tobytes() == expected.tobytes()
+
+
+def test_stamps_are_not_mixed(bench: Any) -> None:
+    talk = Talk(bench)
+    talk.scene(20 * MS)
+    talk.joints(40 * MS)
+    bench.settle()
+    assert not talk.observations
+
+
+def test_a_published_again_step_is_observed_again(bench: Any) -> None:
+    talk = Talk(bench)
+    for count in (1, 2):
+        talk.scene(20 * MS)
+        talk.joints(20 * MS)
+        assert bench.until(lambda: len(talk.observations) == count)
+
+
+def test_joints_in_any_order_with_others_among_them(bench: Any) -> None:
+    talk = Talk(bench)
+    talk.scene(20 * MS)
+    talk.joints(20 * MS)
+    assert bench.until(lambda: len(talk.observations) == 1)
+    talk.scene(40 * MS)
+    talk.joints(40 * MS, ("lbr_left_finger", *reversed(JOINTS)), (0.02, *reversed(Q)))
+    assert bench.until(lambda: len(talk.observations) == 2)
+    assert talk.observations[0].position == talk.observations[1].position
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "message"),
+    [
+        (JOINTS[1:], Q[1:], "lacks lbr_A1"),
+        (JOINTS, Q[:3], "7 names but 3 values"),
+        (JOINTS, [*Q[:6], math.inf], "not a finite number: lbr_A7"),
+    ],
+)
+def test_bad_joint_states_are_named(bench: Any, names: Any, values: Any, message: str) -> None:
+    talk = Talk(bench)
+    talk.scene(20 * MS)
+    talk.joints(20 * MS, names, values)
+    assert bench.until(lambda: message in talk.report())
+    assert not talk.observations
+
+
+@pytest.mark.parametrize(("opening", "position"), [(1.5, OBJECT), (math.nan, OBJECT), (0.5, [math.nan, 0.0, 0.0])])
+def test_bad_scenes_are_reported(bench: Any, opening: float, position: Any) -> None:
+    talk = Talk(bench)
+    talk.scene(20 * MS, opening, position)
+    talk.joints(20 * MS)
+    assert bench.until(lambda: "expected one position" in talk.report() or "not finite" in talk.report())
+    assert not talk.observations
+
+
+def test_what_has_not_come_is_named(bench: Any) -> None:
+    talk = Talk(bench)
+    talk.joints(20 * MS)
+    assert bench.until(lambda: f"{topics.OBJECT} has not come yet" in talk.report())
+
+
+def test_on_a_robot_old_poses_stop_the_observations(bench: Any) -> None:
+    talk = Talk(bench, robot="gazebo")
+    talk.scene(1000 * MS)
+    talk.joints(1010 * MS)
+    assert bench.until(lambda: len(talk.observations) == 1)
+    talk.joints(1500 * MS)
+    assert bench.until(lambda: "s old" in talk.report())
+    assert len(talk.observations) == 1
+
+
+def test_a_robot_without_calibration_is_a_clear_error(bench: Any) -> None:
+    with pytest.raises(ConfigurationError, match="calibration"):
+        bench.start(Real2SimNode, robot="lbr")
+
+
+def test_a_profile_of_ones_own(bench: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    text = resource("config/robots/mujoco.yaml").read_text(encoding="utf-8")
+    file.write_text(text.replace("joint_states: lbr/joint_states", "joint_states: arm/joint_states"), encoding="utf-8")
+    bench.start(Real2SimNode, robot=file)
+    bench.talk(JointState, "arm/joint_states")

@@ -1,0 +1,203 @@
+"""sim2real_node: one command for each action, rest in silence, and an emergency stop that only a human clears."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64MultiArray
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+from legion_core.errors import ConfigurationError
+from legion_core.spaces import ACTION_FIELDS
+from legion_ros import topics
+from legion_ros.nodes.sim2real_node import Sim2RealNode
+from legion_ros.qos import LATCHED
+from legion_ros.stamps import from_ns
+from legion_ros.vector_messages import named_vector
+from legion_sim2real.robot import load_profile
+
+PROFILE = load_profile("mujoco")
+HOME = np.array(PROFILE.sim2real.posture_rad)
+FORWARD = "lbr/forward_position_controller/commands"
+
+
+class Talk:
+    """The sim2real node with everything it hears and says."""
+
+    def __init__(self, bench: Any, **parameters: Any) -> None:
+        self.bench = bench
+        self.node = bench.start(Sim2RealNode, **parameters)
+        self.commands = bench.listen(Float64MultiArray, FORWARD)
+        self.grippers = bench.listen(Float64MultiArray, topics.GRIPPER_COMMAND)
+        self.reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
+        self._joints = bench.talk(JointState, "lbr/joint_states")
+        self._action = bench.talk(JointState, topics.ACTION)
+
+    def now(self) -> int:
+        return int(self.node.get_clock().now().nanoseconds)
+
+    def joints(self, ns: int, values: Any = HOME) -> None:
+        self._joints(named_vector(from_ns(ns), PROFILE.joint_names, values))
+
+    def action(self, ns: int, values: Any = (0.5, 0.0, 0.0, 1.0)) -> None:
+        self._action(named_vector(from_ns(ns), ACTION_FIELDS, values))
+
+    def step(self, values: Any = (0.5, 0.0, 0.0, 1.0)) -> bool:
+        """One joint state with the action that answers it; whether a command came of it."""
+        count, now = len(self.commands), self.now()
+        follow = np.array(self.commands[-1].data) if self.commands else HOME
+        self.joints(now, follow)
+        self.action(now, values)
+        return bool(self.bench.until(lambda: len(self.commands) > count, 0.5))
+
+    def value(self, key: str) -> str:
+        pairs = [pair for report in self.reports for status in report.status for pair in status.values]
+        return next((pair.value for pair in reversed(pairs) if pair.key == key), "")
+
+
+def test_actions_become_commands_that_move_the_arm(bench: Any) -> None:
+    talk = Talk(bench)
+    assert all(talk.step() for _ in range(15))
+    first, last = np.array(talk.commands[0].data), np.array(talk.commands[-1].data)
+    assert first == pytest.approx(HOME)
+    forward = PROFILE.make_sim2real()._kinematics.forward
+    moved = PROFILE.load_calibration().to_sim(forward(last).position) - PROFILE.load_calibration().to_sim(
+        forward(first).position
+    )
+    assert moved[0] > 0.002
+    assert abs(moved[1]) < 0.2 * moved[0]
+    assert talk.grippers[-1].data[0] == 1.0
+
+
+def test_an_action_that_is_quicker_than_its_joint_state_waits_for_it(bench: Any) -> None:
+    talk = Talk(bench)
+    now = talk.now()
+    talk.action(now)
+    bench.settle(0.05)
+    assert not talk.commands
+    talk.joints(now)
+    assert bench.until(lambda: len(talk.commands) == 1, 1.0)
+
+
+def test_silence_brings_the_arm_to_rest(bench: Any) -> None:
+    talk = Talk(bench)
+    for _ in range(10):
+        talk.step()
+    count = len(talk.commands)
+    bench.settle(0.5)
+    held = talk.commands[count:]
+    assert held, "silence must be answered with a command"
+    assert list(held[-1].data) == list(held[-2].data) if len(held) > 1 else True
+    assert len(held) < 15, "an arm at rest needs no more commands"
+
+
+def test_it_says_nothing_before_the_first_action(bench: Any) -> None:
+    talk = Talk(bench)
+    talk.joints(talk.now())
+    bench.settle(0.4)
+    assert not talk.commands
+
+
+@pytest.mark.parametrize("values", [(math.nan, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, math.inf)])
+def test_an_action_that_is_not_finite_moves_nothing_and_is_counted(bench: Any, values: Any) -> None:
+    talk = Talk(bench)
+    for _ in range(10):
+        talk.step(values)
+    assert all(np.allclose(command.data, HOME) for command in talk.commands)
+    assert bench.until(lambda: int(talk.value("guard.non_finite_action") or 0) >= 1)
+
+
+def test_joint_states_that_lack_a_joint_are_named_and_nothing_moves(bench: Any) -> None:
+    talk = Talk(bench)
+    talk._joints(named_vector(from_ns(talk.now()), PROFILE.joint_names[1:], HOME[1:]))
+    talk.action(talk.now())
+    assert bench.until(
+        lambda: any("lacks lbr_A1" in status.message for report in talk.reports for status in report.status)
+    )
+    assert not talk.commands
+
+
+def test_only_the_service_clears_the_emergency_stop(bench: Any) -> None:
+    talk = Talk(bench)
+    states = bench.listen(Bool, topics.E_STOP, LATCHED)
+    for _ in range(8):
+        talk.step()
+    bench.talk(Bool, topics.E_STOP)(Bool(data=True))
+    assert bench.until(lambda: any(state.data for state in states))
+    bench.settle(0.3)
+    rest = np.array(talk.commands[-1].data)
+    for _ in range(5):
+        talk.step()
+    bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+    bench.settle(0.1)
+    for _ in range(5):
+        talk.step()
+    assert np.allclose(talk.commands[-1].data, rest, atol=1e-9)
+    answer = bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False))
+    assert answer.success
+    for _ in range(15):
+        talk.step()
+    assert np.abs(np.array(talk.commands[-1].data) - rest).max() > 1e-3
+
+
+def test_the_service_engages_it_too(bench: Any) -> None:
+    talk = Talk(bench)
+    states = bench.listen(Bool, topics.E_STOP, LATCHED)
+    assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=True)).success
+    assert bench.until(lambda: states and states[-1].data)
+    assert bench.until(lambda: talk.value("e_stop") == "True")
+
+
+def test_a_trajectory_controller_gets_trajectories(bench: Any) -> None:
+    talk = Talk(bench, command_interface="joint_trajectory_controller")
+    trajectories = bench.listen(JointTrajectory, "lbr/joint_trajectory_controller/joint_trajectory")
+    bench.until(lambda: talk.node.count_subscribers("lbr/joint_trajectory_controller/joint_trajectory") > 0)
+    now = talk.now()
+    talk.joints(now)
+    talk.action(now)
+    assert bench.until(lambda: trajectories)
+    assert tuple(trajectories[0].joint_names) == PROFILE.joint_names
+    assert np.array(trajectories[0].points[0].positions) == pytest.approx(HOME)
+    assert not talk.commands
+
+
+def test_between_actions_the_profile_may_ask_for_more_commands(bench: Any) -> None:
+    talk = Talk(bench, robot="gazebo")
+    for _ in range(3):
+        talk.step()
+        bench.settle(0.05)
+    assert len(talk.commands) > 6
+
+
+def test_the_target_is_published_for_who_listens(bench: Any) -> None:
+    talk = Talk(bench)
+    targets = bench.listen(PoseStamped, topics.TARGET_POSE)
+    bench.until(lambda: talk.node.count_subscribers(topics.TARGET_POSE) > 0)
+    assert bench.until(lambda: talk.step() and bool(targets))
+    assert targets[0].header.frame_id == "lbr_link_0"
+
+
+def test_a_rate_that_the_safety_limits_do_not_allow_is_an_error(bench: Any) -> None:
+    with pytest.raises(ConfigurationError, match="action_timeout_s"):
+        bench.start(Sim2RealNode, rate_hz=2.0)
+
+
+def test_deactivation_brings_the_arm_to_rest(bench: Any) -> None:
+    talk = Talk(bench)
+    for _ in range(8):
+        talk.step()
+    stop: Callable[[], Any] = talk.node.trigger_deactivate
+    stop()
+    bench.settle(0.3)
+    rest = list(talk.commands[-1].data)
+    for _ in range(5):
+        talk.step()
+    assert list(talk.commands[-1].data) == rest
