@@ -56,12 +56,12 @@ def _stock(name: str) -> Any:
     return getattr(stock, f"Sawyer{name}V3Policy")()
 
 
-def _above(point: Vector, offset: float, tolerance: float, clearance: float) -> Vector:
+def _above(point: Vector, offset: float, tolerance: float, clearance: float, slope: float = 4.0) -> Vector:
     """`point` itself while the hand is within `tolerance` of it sideways, and up to `clearance` above it when not.
 
     The funnel between both makes the descent smooth and lets a hand that has slipped aside rise again.
     """
-    higher: Vector = point + np.array((0.0, 0.0, min(max(4.0 * (offset - tolerance), 0.0), clearance)))
+    higher: Vector = point + np.array((0.0, 0.0, min(max(slope * (offset - tolerance), 0.0), clearance)))
     return higher
 
 
@@ -103,16 +103,19 @@ def _open_door(hand: Vector, _: float, handle: Vector, goal: Vector) -> tuple[Ve
     radius = handle[:2] - goal[:2] - HINGE_FROM_GOAL_M
     turned = math.atan2(radius[1], radius[0]) - CLOSED_DOOR_RAD
     outwards, pull = np.array((math.cos(turned), math.sin(turned))), np.array((math.sin(turned), -math.cos(turned)))
-    behind = handle + np.append(ALONG_BAR_M * outwards - 0.03 * pull, 0.0)
+    behind = handle + np.append(ALONG_BAR_M * outwards - BEHIND_BAR_M * pull, 0.0)
     u, v = (hand[:2] - handle[:2]) @ outwards, (handle[:2] - hand[:2]) @ pull
     if hand[2] < handle[2] + 0.03 and v > 0.01 and abs(u - ALONG_BAR_M) < 0.05:
         return behind + 0.12 * np.append(pull, 0.0), CLOSE
-    return _above(behind, math.hypot(u - ALONG_BAR_M, v - 0.03), 0.01, 0.12), CLOSE
+    return _above(behind, math.hypot(u - ALONG_BAR_M, v - BEHIND_BAR_M), 0.007, 0.12, slope=8.0), CLOSE
 
 
 HINGE_FROM_GOAL_M = np.array((0.115, 0.35))
 CLOSED_DOOR_RAD = math.atan2(-0.107, 0.375)
 """Direction from hinge to handle of the closed door."""
+
+BEHIND_BAR_M = 0.03
+"""The palm, above the fingers, only just fits between bar and frame."""
 
 ALONG_BAR_M = -0.015
 """Where along the handle's bar to pull, away from the hinge: between its post and the edge of the door."""
@@ -131,13 +134,13 @@ def _slide_window(side: float) -> Expert:
     """Go down beside the handle, on its +x side (1) or -x side (-1), and push it to the other."""
 
     def expert(hand: Vector, _: float, handle: Vector, __: Vector) -> tuple[Vector, float]:
-        beside = handle + np.array((0.03 * side, -0.01, -0.02))
+        beside = handle + np.array((0.03 * side, -0.015, -0.02))
         wrong_side = max(0.0, -0.005 - side * (hand[0] - handle[0]))
-        offset = math.hypot(wrong_side, max(0.0, abs(hand[1] - beside[1]) - 0.02))
+        offset = math.hypot(wrong_side, max(0.0, abs(hand[1] - beside[1]) - 0.015))
         if offset == 0.0:
             depth = min(max(1.0 - (hand[2] - beside[2]) / 0.04, 0.0), 1.0)
             return beside - np.array((0.13 * side * depth, 0.0, 0.0)), CLOSE
-        return _above(beside, offset, 0.0, 0.16), CLOSE
+        return _above(beside, offset, 0.0, 0.16, slope=8.0), CLOSE
 
     return expert
 
