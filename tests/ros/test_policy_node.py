@@ -76,7 +76,9 @@ def test_an_observation_in_another_order_gives_the_same_action(talk: Talk, rando
     assert talk.actions[0].position == talk.actions[1].position
 
 
-def test_without_a_task_it_is_silent_and_begins_with_the_newest_observation(talk: Talk, random_bundle: PolicyBundle) -> None:
+def test_without_a_task_it_is_silent_and_begins_with_the_newest_observation(
+    talk: Talk, random_bundle: PolicyBundle
+) -> None:
     talk.observe()
     sent = talk.observe()
     talk.bench.settle(0.15)

@@ -63,8 +63,10 @@ def test_one_observation_for_each_stamp(bench: Any) -> None:
     assert len(talk.observations) == 2
     observation = talk.observations[0]
     assert tuple(observation.name) == KNOWN_FIELDS
-    expected = load_profile("mujoco").make_real2sim(ObservationSpec()).observe(
-        RobotState(0.02, Q, 0.5), Scene(OBJECT, None, GOAL)
+    expected = (
+        load_profile("mujoco")
+        .make_real2sim(ObservationSpec())
+        .observe(RobotState(0.02, Q, 0.5), Scene(OBJECT, None, GOAL))
     )
     assert np.array(observation.position, np.float32).tobytes() == expected.tobytes()
 

@@ -1,0 +1,103 @@
+"""The legion command: what it prints when something is wrong, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
+from legion_ros.cli import main as cli
+from legion_ros.cli.doctor import WRONG, _domain, _packages
+
+
+def run(*arguments: str) -> int:
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        assert isinstance(end.code, int)
+        return end.code
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(command, "--help") == 0
+    assert cli.COMMANDS[command][1:] in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_loads_neither_ros_nor_torch() -> None:
+    code = (
+        "import sys; from legion_ros.cli.main import main\ntry: main(['deploy', '--help'])\nexcept SystemExit: pass\n"
+    )
+    code += "sys.exit(any(name in sys.modules for name in ('torch', 'rclpy', 'mujoco')))"
+    assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deploy", "--robot", "kuka"), "unknown robot 'kuka'; allowed: mujoco, lbr, gazebo"),
+        (("deploy", "--once"), "once = True; allowed: only with --instruction"),
+        (("deploy", "--once", "--instruction", "x", "--robot", "gazebo"), "only with robot mujoco"),
+        (("deploy", "--params-file", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
+        (("evaluate", "--loop", "ros", "--actuation", "mocap"), "allowed: servo, with --loop ros"),
+        (("evaluate", "--policy", "/nowhere"), "/nowhere: no such folder"),
+        (("train", "somewhere", "--config", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
+        (("bench", "speed"), "unknown benchmark 'speed'; allowed:"),
+        (("say", "hello", "--timeout", "0.3"), "nobody listens on /legion/instruction"),
+    ],
+)
+def test_errors_are_one_line(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 1
+    printed = capsys.readouterr().err.strip()
+    assert message in printed
+    assert printed.startswith(f"legion {arguments[0]}: ")
+    assert "\n" not in printed
+
+
+def test_an_unexpected_error_is_one_line_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def burst(options: object) -> int:
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr("legion_ros.cli.doctor.run", burst)
+    assert run("doctor") == 1
+    assert "unexpected ZeroDivisionError: by chance" in capsys.readouterr().err
+
+
+def test_an_impossible_domain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", "999")
+    assert run("say", "hello") == 1
+    assert "ROS_DOMAIN_ID = '999'; allowed: 0 to 232" in capsys.readouterr().err
+    assert [finding.state for finding in _domain()] == [WRONG]
+
+
+def test_doctor_names_a_broken_bundle_and_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--policy", str(tmp_path / "nowhere")) == 1
+    printed = capsys.readouterr().out
+    assert "no such folder" in printed
+    assert "legion train" in printed
+
+
+def test_doctor_is_content_with_a_good_bundle(bundle_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--policy", str(bundle_folder)) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_doctor_names_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("legion_ros.cli.doctor.PACKAGES", {"no_such_package": "sim"})
+    (finding,) = _packages()
+    assert finding.state == WRONG
+    assert "no_such_package" in finding.detail
+    assert "legion_ros[sim]" in finding.mend
+
+
+def test_resources_are_found() -> None:
+    for name in ("launch/deploy_iiwa.launch.py", "config/deploy.yaml", "config/legion.rviz"):
+        assert resource(name).is_file()
+    with pytest.raises(ConfigurationError, match="not found in any of"):
+        resource("config/nothing.yaml")

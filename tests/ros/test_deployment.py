@@ -1,0 +1,212 @@
+"""The graph and its options: validated, the same for both starters, and understood by the nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import sys
+import types
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+
+from legion_core.config import load_yaml
+from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
+from legion_ros.deployment import (
+    NODE_NAMES,
+    PACKAGE,
+    ROBOTS,
+    DeploymentOptions,
+    NodeSpec,
+    Respawn,
+    deployment_graph,
+)
+
+NODES = {
+    "language_node": "LanguageSettings",
+    "mujoco_node": "MujocoSettings",
+    "real2sim_node": "Real2SimSettings",
+    "policy_node": "PolicySettings",
+    "sim2real_node": "Sim2RealSettings",
+    "monitor_node": "MonitorSettings",
+}
+
+
+def parameters_of(node: str) -> dict[str, Any]:
+    """Name and default of every parameter that a node declares."""
+    settings = getattr(importlib.import_module(f"legion_ros.nodes.{node}"), NODES[node])
+    return {f.name: f.default for f in dataclasses.fields(settings)}
+
+
+def graph_of(**options: Any) -> dict[str, NodeSpec]:
+    return {spec.name: spec for spec in deployment_graph(DeploymentOptions(**options))}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"robot": "kuka"}, "unknown robot 'kuka'; allowed: mujoco, lbr, gazebo"),
+        ({"task": "juggle"}, "unknown task 'juggle'; allowed: reach, push"),
+        ({"command_interface": "x"}, "allowed: forward_position_controller, joint_trajectory_controller"),
+        ({"namespace": "a b"}, "namespace = 'a b'"),
+        ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 500"),
+        ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
+        ({"seed": -1}, "seed = -1"),
+        ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with robot mujoco"),
+        ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with robot mujoco"),
+        ({"bringup": True}, "bringup = True; allowed: only with robot lbr or gazebo"),
+        ({"params_file": "/nowhere.yaml"}, "cannot read /nowhere.yaml"),
+    ],
+)
+def test_wrong_options_are_named_with_what_is_allowed(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        DeploymentOptions(**given)
+
+
+def test_options_from_text_as_launch_gives_them() -> None:
+    options = DeploymentOptions.from_strings({"robot": "lbr", "rviz": "True", "rate_hz": "25", "seed": "4"})
+    assert options == DeploymentOptions(robot="lbr", rviz=True, rate_hz=25.0, seed=4)
+    for given, message in (
+        ({"rviz": "yes"}, "rviz = 'yes'; allowed: true, false"),
+        ({"rate_hz": "fast"}, "rate_hz = 'fast'; expected a number"),
+        ({"seed": "1.5"}, "seed = '1.5'; expected an integer"),
+        ({"robots": "lbr"}, "unknown argument 'robots'; allowed: robot"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            DeploymentOptions.from_strings(given)
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_only_the_simulated_robot_is_simulated(robot: str) -> None:
+    graph = graph_of(robot=robot)
+    assert ("mujoco_node" in graph) == (robot == "mujoco")
+    assert graph["sim2real_node"].parameters["robot"] == robot
+    assert {"language_node", "policy_node", "real2sim_node", "sim2real_node", "monitor_node"} <= set(graph)
+
+
+def test_every_node_gets_parameters_that_it_declares() -> None:
+    graph = graph_of(
+        policy="/p", rate_hz=25.0, viewer=True, task="push", seed=3, command_interface="joint_trajectory_controller"
+    )
+    for name, spec in graph.items():
+        if spec.package == PACKAGE:
+            assert set(spec.parameters) - {"use_sim_time"} <= set(parameters_of(name)), name
+
+
+def test_what_is_left_at_its_default_is_left_to_the_parameter_files() -> None:
+    graph = graph_of()
+    assert "rate_hz" not in graph["sim2real_node"].parameters
+    assert "policy" not in graph["policy_node"].parameters
+    assert "task" not in graph["mujoco_node"].parameters
+    declared = parameters_of("mujoco_node")
+    assert declared["task"] == DeploymentOptions().task
+    assert declared["follow_task"] == DeploymentOptions().follow_task
+
+
+def test_simulated_time_has_a_clock_of_its_own_in_a_namespace() -> None:
+    graph = graph_of(lockstep=True, namespace="/left/arm/")
+    assert graph["policy_node"].parameters["use_sim_time"] is True
+    assert graph["policy_node"].namespace == "/left/arm"
+    assert ("/clock", "/left/arm/clock") in graph["mujoco_node"].remappings
+    assert graph["mujoco_node"].parameters["mode"] == "lockstep"
+    assert not graph_of()["policy_node"].parameters["use_sim_time"]
+    assert not graph_of(lockstep=True)["policy_node"].remappings
+
+
+def test_who_stops_the_arm_and_who_acts_are_lifecycle_nodes() -> None:
+    graph = graph_of()
+    assert {name for name, spec in graph.items() if spec.lifecycle} == {"policy_node", "sim2real_node"}
+    assert not graph["monitor_node"].critical
+    assert graph["mujoco_node"].respawn is None
+    assert graph["robot_state_publisher"].optional
+
+
+def test_respawn_backs_off_and_gives_up() -> None:
+    policy = Respawn(attempts=3, delay_s=0.2)
+    assert [policy.delay(-9, restarts) for restarts in range(4)] == [0.2, 0.4, 0.8, None]
+    assert policy.delay(1, 0) is None, "a node that said what is wrong would only say it again"
+
+
+def test_the_default_parameter_file_names_only_what_exists() -> None:
+    sections = load_yaml(resource("config/deploy.yaml"))
+    assert {key.removeprefix("/**/") for key in sections} == set(NODE_NAMES)
+    for key, section in sections.items():
+        declared = parameters_of(key.removeprefix("/**/"))
+        for name, value in section["ros__parameters"].items():
+            assert declared[name] == value, f"{key}: {name} differs from the node's own default"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/**/polcy_node: {ros__parameters: {}}", "unknown node '/\\*\\*/polcy_node'; allowed: language_node"),
+        ("policy_node: {policy: x}", "expected a mapping with the one key ros__parameters"),
+        ("policy_node: 3", "expected a mapping with the one key ros__parameters"),
+    ],
+)
+def test_a_misspelt_section_of_a_parameter_file_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=message):
+        DeploymentOptions(params_file=str(file))
+
+
+def run_launch_file() -> dict[str, Any]:
+    path = resource("launch/deploy_iiwa.launch.py")
+    names: dict[str, Any] = {"__name__": "launch_file", "__file__": str(path)}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    return names
+
+
+def test_the_launch_file_takes_the_options_as_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With stand-ins for the launch packages, which only a ROS 2 installation has."""
+    declared: dict[str, dict[str, Any]] = {}
+    modules = (
+        "launch",
+        "launch.actions",
+        "launch.event_handlers",
+        "launch.events",
+        "launch.events.process",
+        "launch.launch_description_sources",
+        "launch.substitutions",
+        "launch_ros",
+        "launch_ros.actions",
+        "launch_ros.substitutions",
+    )
+    for name in modules:
+        stand_in = types.ModuleType(name)
+        stand_in.__getattr__ = lambda attribute: MagicMock(name=attribute)  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    actions = sys.modules["launch.actions"]
+    actions.DeclareLaunchArgument = lambda name, **more: declared.setdefault(name, more)  # type: ignore[attr-defined]
+    run_launch_file()["generate_launch_description"]()
+    defaults = {name: more["default_value"] for name, more in declared.items()}
+    assert DeploymentOptions.from_strings(defaults) == DeploymentOptions()
+    assert set(defaults) == {f.name for f in dataclasses.fields(DeploymentOptions)}
+    assert {
+        "robot",
+        "policy",
+        "namespace",
+        "rviz",
+        "instruction",
+        "rate_hz",
+        "command_interface",
+        "params_file",
+    } <= set(defaults)
+    assert all(more["description"] for more in declared.values())
+
+
+@pytest.mark.ros_launch
+def test_the_launch_file_makes_the_graph_with_the_real_launch() -> None:
+    launch = pytest.importorskip("launch", reason="launch comes with a ROS 2 installation")
+    launch_ros = pytest.importorskip("launch_ros.actions", reason="launch_ros comes with a ROS 2 installation")
+    context = launch.LaunchContext()
+    names = run_launch_file()
+    for entity in names["generate_launch_description"]().entities[:-1]:
+        entity.visit(context)
+    nodes = [action for action in names["_deploy"](context) if isinstance(action, launch_ros.Node)]
+    wanted = {spec.executable for spec in deployment_graph(DeploymentOptions()) if not spec.optional}
+    assert wanted <= {str(node.node_executable) for node in nodes}

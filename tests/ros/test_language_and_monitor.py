@@ -1,0 +1,117 @@
+"""language_node answers every sentence; monitor_node draws for who looks and names who is silent."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PoseStamped
+from std_msgs.msg import Bool, Float32MultiArray, String
+from visualization_msgs.msg import MarkerArray
+
+from legion_core.bundle import EmbeddingModel, PolicyBundle
+from legion_core.errors import ConfigurationError
+from legion_ros import topics
+from legion_ros.nodes.monitor_node import MonitorNode
+from legion_ros.qos import LATCHED
+from legion_ros.reply import Reply
+from legion_ros.stamps import from_ns
+from legion_ros.vector_messages import pose_message
+
+
+@pytest.fixture(scope="module")
+def speaking_bundle(random_bundle: PolicyBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The random bundle with real sentence embeddings."""
+    pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+    from legion_core.embedding import InstructionEncoder
+
+    encoder = InstructionEncoder()
+    manifest = dataclasses.replace(random_bundle.manifest, embedding=EmbeddingModel(encoder.name, encoder.size))
+    embeddings = {task.name: encoder.encode(task.sentences) for task in manifest.tasks}
+    refused = encoder.encode(manifest.refused)
+    folder = tmp_path_factory.mktemp("bundles") / "speaking"
+    dataclasses.replace(random_bundle, manifest=manifest, embeddings=embeddings, refused=refused).save(folder)
+    return folder
+
+
+def test_sentences_become_tasks_or_refusals(bench: Any, speaking_bundle: Path) -> None:
+    from legion_ros.nodes.language_node import LanguageNode
+
+    bench.start(LanguageNode, policy=speaking_bundle)
+    replies = bench.listen(String, topics.REPLY)
+    tasks = bench.listen(String, topics.TASK, LATCHED)
+    embeddings = bench.listen(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
+    say = bench.talk(String, topics.INSTRUCTION)
+
+    def ask(sentence: str) -> Reply:
+        count = len(replies)
+        say(String(data=sentence))
+        assert bench.until(lambda: len(replies) > count and len(tasks) > count and len(embeddings) > count)
+        return Reply.parse(replies[-1].data)
+
+    reply = ask("Please close the drawer!")
+    assert reply.accepted
+    assert tasks[-1].data == "drawer-close"
+    expected = PolicyBundle.load(speaking_bundle).embedding("drawer-close")
+    assert np.array(embeddings[-1].data, np.float32).tobytes() == expected.tobytes()
+
+    reply = ask("what is the capital of France")
+    assert not reply.accepted
+    assert "the nearest tasks are" in reply.text
+    assert tasks[-1].data == ""
+    assert len(embeddings[-1].data) == 0
+
+    assert ask("  ").text == "stop"
+
+
+def test_a_bundle_of_another_language_model_is_refused(bench: Any, bundle_folder: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+    from legion_ros.nodes.language_node import LanguageNode
+
+    with pytest.raises(ConfigurationError, match="embedding model"):
+        bench.start(LanguageNode, policy=bundle_folder)
+
+
+def test_markers_are_drawn_for_who_looks(bench: Any) -> None:
+    node = bench.start(MonitorNode, rate_hz=20.0)
+    bench.settle(0.3)
+    assert node.count_subscribers(topics.GOAL) == 0, "nobody looks, so nothing is listened to"
+    arrays = bench.listen(MarkerArray, topics.MARKERS)
+    goal = bench.talk(PoseStamped, topics.GOAL)
+    target = bench.talk(PoseStamped, topics.TARGET_POSE)
+    for _ in range(3):
+        goal(pose_message(from_ns(1), "lbr_link_0", (0.5, 0.1, 0.2)))
+        target(pose_message(from_ns(1), "lbr_link_0", (0.4, 0.1, 0.2)))
+        bench.settle(0.1)
+    drawn = {marker.ns: marker for marker in arrays[-1].markers}
+    assert set(drawn) == {"workspace", "text", "goal", "target", "trail"}
+    assert drawn["goal"].pose.position.x == 0.5
+    assert len(drawn["trail"].points) >= 1
+    assert all(marker.header.frame_id == "lbr_link_0" for marker in drawn.values())
+
+
+def test_problems_and_the_emergency_stop_are_shown(bench: Any) -> None:
+    bench.start(MonitorNode, rate_hz=20.0)
+    arrays = bench.listen(MarkerArray, topics.MARKERS)
+    reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
+    diagnostics = bench.talk(DiagnosticArray, topics.DIAGNOSTICS)
+    bench.talk(Bool, topics.E_STOP, LATCHED)(Bool(data=True))
+    status = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="/policy_node", message="not finite")
+    status.values = [KeyValue(key="rate_hz", value="49.9")]
+    diagnostics(DiagnosticArray(status=[status]))
+
+    def text() -> str:
+        return next((m.text for array in arrays[-1:] for m in array.markers if m.ns == "text"), "")
+
+    def said() -> list[DiagnosticStatus]:
+        return [status for report in reports for status in report.status if status.name == "/monitor_node"]
+
+    assert bench.until(lambda: "E-STOP" in text() and "policy_node: not finite, 50 Hz" in text())
+    assert bench.until(lambda: any(s.message == "problems in policy_node" for s in said()))
+    diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/policy_node", message="acting")]))
+    assert bench.until(lambda: said()[-1].message == "all nodes are well")
+    assert bench.until(lambda: "silent" in text(), 5.0), "a node that says nothing any more is a problem"
