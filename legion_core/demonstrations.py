@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -57,18 +57,8 @@ class Demonstrations:
     """(N, 4): what was done."""
     labels: Float32
     """(N, 4): what the expert would have done."""
-    episodes: int = 0
-    successes: int = 0
-
-    @classmethod
-    def joined(cls, parts: Sequence[Demonstrations]) -> Demonstrations:
-        """All of them in one."""
-        arrays = {
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(cls)
-            if f.name not in ("episodes", "successes")
-        }
-        return cls(**arrays, episodes=sum(p.episodes for p in parts), successes=sum(p.successes for p in parts))
+    episodes: int
+    successes: int
 
 
 def collect(rollout: Rollout) -> Demonstrations:

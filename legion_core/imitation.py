@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field, replace
@@ -44,6 +45,7 @@ UNFAMILIAR_SHARE = 0.001
 """Share of the training latents that are less likely than what counts as familiar."""
 FINAL_RATE = 0.01
 """Learning rate at the end of a round over that at its start."""
+EPISODES_A_JOB = 5
 PACKAGES = ("numpy", "torch", "mujoco", "metaworld", "scikit-learn", "sentence-transformers")
 
 BridgeFactory = Callable[[], ArmBridge]
@@ -310,28 +312,27 @@ class _Training:
 
     def _gather(self, episodes: int, bundle: PolicyBundle | None) -> list[tuple[int, Demonstrations]]:
         """New episodes of every task in every actuation: of the noisy experts, or of `bundle`."""
+        title, noise = ("demonstrations", self._config.noise) if bundle is None else ("relabelling", None)
         jobs = [
             (index, Rollout(task.name, actuation, seeds, self._spec, noise, bundle, self._bridge_factory))
             for actuation in self._config.actuations
             for index, task in enumerate(self._language.tasks)
-            for seeds in chunks((next(self._seeds) for _ in range(episodes)), 5)
-            for noise in [self._config.noise if bundle is None else None]
+            for seeds in chunks((next(self._seeds) for _ in range(episodes)), EPISODES_A_JOB)
         ]
-        title = "demonstrations" if bundle is None else "relabelling"
         results = run_jobs(self._pool, collect, [job for _, job in jobs], title, self._progress)
         return [(index, part) for (index, _), part in zip(jobs, results, strict=True)]
 
     def _learn(
         self, learner: Learner, gathered: list[tuple[int, Demonstrations]], encoder_steps: int, actor_steps: int
     ) -> None:
+        names = [task.name for task in self._language.tasks]
+        episodes, successes = Counter[str](), Counter[str]()
         for index, part in gathered:
             learner.add(index, part)
+            episodes[names[index]] += part.episodes
+            successes[names[index]] += part.successes
         summary = {
-            "success_of_who_acted": {
-                task.name: round(joined.successes / joined.episodes, 3)
-                for i, task in enumerate(self._language.tasks)
-                for joined in [Demonstrations.joined([part for index, part in gathered if index == i])]
-            },
+            "success_of_who_acted": {name: round(successes[name] / episodes[name], 3) for name in names},
             "transitions": learner.size,
             "encoder_loss": round(learner.learn_to_infer(encoder_steps, self._progress), 5),
             "actor_loss": round(learner.learn_to_act(actor_steps, self._progress), 5),

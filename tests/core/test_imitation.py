@@ -119,8 +119,9 @@ def test_learning_lowers_both_losses(language: Language) -> None:
     observations = rng.normal(size=(2000, 13)).astype(np.float32)
     labels = np.tanh(observations[:, :4])
     learner = Learner(dataclasses.replace(TINY, batch=128), language, ObservationSpec(), observations)
-    learner.add(0, Demonstrations(observations[:1000], observations[:1000], labels[:1000], labels[:1000]))
-    learner.add(1, Demonstrations(observations[1000:], observations[1000:], -labels[1000:], -labels[1000:]))
+    for task, part, sign in ((0, slice(0, 1000), 1), (1, slice(1000, 2000), -1)):
+        shown = sign * labels[part]
+        learner.add(task, Demonstrations(observations[part], observations[part], shown, shown, 1, 1))
     assert learner.learn_to_infer(300, False) < 0.6 * learner.learn_to_infer(1, False) + 0.3
     start = learner.learn_to_act(1, False)
     assert learner.learn_to_act(300, False) < 0.3 * start, "the two tasks differ by the sign alone, so z must tell them"
