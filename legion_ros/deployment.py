@@ -65,7 +65,7 @@ class DeploymentOptions:
                 raise ConfigurationError(unknown(f.name, value, (c for c in choices if c)))
         bare = self.namespace.strip("/")
         require(not bare or bool(_NAMESPACE.fullmatch(bare)), "namespace", self.namespace, "words joined by '/'")
-        require(self.rate_hz == 0 or 1 <= self.rate_hz <= 500, "rate_hz", self.rate_hz, "1 to 500, or 0")
+        require(self.rate_hz == 0 or 1 <= self.rate_hz <= 200, "rate_hz", self.rate_hz, "1 to 200, or 0")
         require(0.05 <= self.real_time_factor <= 20, "real_time_factor", self.real_time_factor, "0.05 to 20")
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         self._require_robot_fits()

@@ -75,7 +75,7 @@ def declare(node: Node, cls: type[T]) -> T:
     return cls(**values)
 
 
-def checked(name: str, value: Any, hint: type, constraint: Constraint) -> Any:
+def checked(name: str, value: Any, hint: type[Any], constraint: Constraint) -> Any:
     """`value` as the type `hint`.
 
     Raises:
@@ -86,7 +86,8 @@ def checked(name: str, value: Any, hint: type, constraint: Constraint) -> Any:
     if type(value) is not hint:  # not isinstance: True is an int
         raise ConfigurationError(f"parameter {name} = {value!r}; expected {KINDS[hint]}")
     low, high = constraint.minimum, constraint.maximum
-    outside = low is not None and high is not None and not low <= value <= high
+    number: Any = value
+    outside = low is not None and high is not None and not low <= number <= high
     if outside or (constraint.choices and value not in constraint.choices):
         raise ConfigurationError(f"parameter {name} = {value!r}; allowed: {constraint.allowed}")
     return value

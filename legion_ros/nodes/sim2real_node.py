@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import pinocchio
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
@@ -19,7 +18,7 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from legion_core.errors import SpaceError
-from legion_core.spaces import ACTION_FIELDS, Float32
+from legion_core.spaces import ACTION_FIELDS
 from legion_ros import topics
 from legion_ros.deployment import COMMAND_INTERFACES
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
@@ -169,7 +168,7 @@ class Sim2RealNode(ManagedNode):
             return
         assert self._sim2real is not None
         try:
-            action: Float32 = self._fields.read(message.name, message.position).astype(np.float32)
+            action = self._fields.read(message.name, message.position)
         except SpaceError as error:
             self._diagnostics.error(str(error), "bad_action")
             return
@@ -224,7 +223,8 @@ class Sim2RealNode(ManagedNode):
 
     def _watch_s(self) -> float:
         """A time that only measures silence: steady, or the simulation's where that gives the time."""
-        return float(self._watch.now().nanoseconds) / NS_PER_S
+        nanoseconds: int = self._watch.now().nanoseconds
+        return nanoseconds / NS_PER_S
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "commands": self._rate.count}

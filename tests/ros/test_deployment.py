@@ -52,7 +52,7 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"task": "juggle"}, "unknown task 'juggle'; allowed: reach, push"),
         ({"command_interface": "x"}, "allowed: forward_position_controller, joint_trajectory_controller"),
         ({"namespace": "a b"}, "namespace = 'a b'"),
-        ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 500"),
+        ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 200"),
         ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
         ({"seed": -1}, "seed = -1"),
         ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with robot mujoco"),

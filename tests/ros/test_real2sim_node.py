@@ -58,7 +58,7 @@ def test_one_observation_for_each_stamp(bench: Any) -> None:
     for ns in (20 * MS, 40 * MS):
         talk.scene(ns)
         talk.joints(ns)
-        assert bench.until(lambda: talk.observations and talk.observations[-1].header.stamp == from_ns(ns))
+        assert bench.until(lambda ns=ns: talk.observations and talk.observations[-1].header.stamp == from_ns(ns))
     bench.settle()
     assert len(talk.observations) == 2
     observation = talk.observations[0]
@@ -84,7 +84,7 @@ def test_a_published_again_step_is_observed_again(bench: Any) -> None:
     for count in (1, 2):
         talk.scene(20 * MS)
         talk.joints(20 * MS)
-        assert bench.until(lambda: len(talk.observations) == count)
+        assert bench.until(lambda count=count: len(talk.observations) == count)
 
 
 def test_joints_in_any_order_with_others_among_them(bench: Any) -> None:

@@ -1,4 +1,4 @@
-"""Processes of the graph: started, watched, started again, ended; and never left behind. With small programs as nodes."""
+"""Processes of the graph: started, watched, started again, ended, never left behind. With small programs as nodes."""
 
 from __future__ import annotations
 
