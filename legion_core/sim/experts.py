@@ -111,6 +111,8 @@ def _open_door(hand: Vector, _: float, handle: Vector, goal: Vector) -> tuple[Ve
 
 
 HINGE_FROM_GOAL_M = np.array((0.115, 0.35))
+"""Meta-World's goal stands at a fixed place beside the door, and so does its hinge."""
+
 CLOSED_DOOR_RAD = math.atan2(-0.107, 0.375)
 """Direction from hinge to handle of the closed door."""
 

@@ -6,7 +6,10 @@ import mujoco
 import numpy as np
 import pytest
 
+from legion_core.config import load_yaml
+from legion_core.description import load_description
 from legion_core.errors import SimulationError, SpaceError, TaskError
+from legion_core.resources import resource
 from legion_core.sim import BASE_POSITION_M, BASE_YAW_RAD, RobotPlant
 from legion_core.sim.placement import to_sim, to_world
 from legion_core.sim.plant import RESET_GAP_S
@@ -124,3 +127,26 @@ def test_picture_or_one_clear_error(plant: RobotPlant, monkeypatch: pytest.Monke
         OffscreenRenderer(plant.model).render(plant.data, 10, 10)
     with pytest.raises(SimulationError, match="1920"):
         OffscreenRenderer(plant.model).render(plant.data, 10000, 10)
+
+
+def test_the_robot_side_knows_where_the_base_stands() -> None:
+    calibration = load_yaml(resource("config/calibration_mujoco.yaml"))
+    assert tuple(calibration["translation_m"]) == BASE_POSITION_M
+    assert np.radians(calibration["rotation_rpy_deg"]) == pytest.approx([0, 0, BASE_YAW_RAD])
+    assert load_yaml(resource("config/safety_mujoco.yaml"))["table_height_m"] == -BASE_POSITION_M[2]
+
+
+def test_arm_has_the_masses_inertias_and_limits_of_the_description(plant: RobotPlant) -> None:
+    description, model = load_description(), plant.model
+    for i in range(8):
+        link, body = description.link(f"lbr_link_{i}"), model.body(f"lbr_link_{i}")
+        axes = np.zeros(9)
+        mujoco.mju_quat2Mat(axes, body.iquat)
+        tensor = axes.reshape(3, 3) @ np.diag(body.inertia) @ axes.reshape(3, 3).T
+        assert body.mass[0] == pytest.approx(link.mass)
+        np.testing.assert_allclose(body.ipos, link.com, atol=1e-9)
+        np.testing.assert_allclose(tensor, link.inertia, atol=1e-9)
+    for i, name in enumerate(description.arm_joints):
+        joint = description.joint(name)
+        np.testing.assert_allclose(model.joint(name).range, (joint.lower, joint.upper))
+        assert model.joint(name).qposadr[0] == i and model.joint(name).damping[0] == joint.damping
