@@ -26,7 +26,6 @@ class FastTask(SawyerXYZEnv):
     """Mixin in front of a Meta-World task class; shows the goal in the observation and never truncates."""
 
     max_path_length = sys.maxsize
-    _partially_observable = False
     _ids: dict[str, int] | None = None
 
     def __init__(self, model: mujoco.MjModel, frame_skip: int) -> None:
@@ -38,7 +37,6 @@ class FastTask(SawyerXYZEnv):
         self._partially_observable = False
         self.__dict__.pop("sawyer_observation_space", None)
         self.observation_space = self.sawyer_observation_space
-        self._low, self._high = self.observation_space.low, self.observation_space.high
 
     def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
         return self._compiled, mujoco.MjData(self._compiled)
@@ -46,14 +44,10 @@ class FastTask(SawyerXYZEnv):
     # -- what the project's environments use -------------------------------------------------------------------
 
     def start(self, seed: int | None = None) -> None:
-        """Reset to the layout of `seed`, or to the next one of the seed before."""
+        """Meta-World's own reset, to the layout of `seed` or to the next one of the seed before."""
         if seed is not None:
             self._layouts = np.random.default_rng([seed])
-        self.reset_to(self._sample_layout())
-
-    def reset_to(self, layout: Vector) -> None:
-        """Meta-World's own reset to that layout."""
-        self._last_rand_vec = layout
+        self._last_rand_vec = self._sample_layout()
         self.reset()
         # some resets move a joint and leave the positions that follow from it as they were
         mujoco.mj_kinematics(self.model, self.data)
@@ -65,7 +59,7 @@ class FastTask(SawyerXYZEnv):
         Raises:
             SimulationError: the physics has diverged.
         """
-        reward, info = self.step(action)[1::3]
+        _, reward, _, _, info = self.step(action)
         if self.data.warning[mujoco.mjtWarning.mjWARN_BADQACC].number:
             raise SimulationError(f"{self.task_name} became unstable {self.data.time:.3f} s after its reset")
         return float(reward), bool(info["success"])
