@@ -252,12 +252,13 @@ class SafetyGuard:
 
     def tracks(self, state: RobotState) -> bool:
         """Whether the measured joints follow the last command."""
-        if self._position is None or np.abs(self._position - state.joint_positions).max() <= (
-            self.limits.max_tracking_error_rad
-        ):
+        if self._position is None:
             return True
-        self.note(Intervention.TRACKING_ERROR)
-        return False
+        error = _largest(self._position - state.joint_positions)
+        if error > self.limits.max_tracking_error_rad:
+            self.note(Intervention.TRACKING_ERROR)
+            return False
+        return True
 
     def anchor(self, state: RobotState, now_s: float) -> Vector:
         """Start from the measured joints, which `check_state` has passed: they are the command, at standstill."""
@@ -303,12 +304,8 @@ class SafetyGuard:
         """
         if self._position is None or period <= 0.0:
             raise ValueError("send needs a command to start from and a positive period")
-        low, high, velocity = self._limit_joints(velocity, period, factor)
-        hand = jacobian[:3] @ velocity
-        speed, fastest = math.sqrt(hand @ hand), self.limits.max_speed_m_s * factor
-        if speed > fastest * 1.000001:
-            self.note(Intervention.CARTESIAN_SPEED)
-            velocity = clip(velocity * (fastest / speed), low, high)
+        velocity = self._limit_joints(velocity, period, factor)
+        velocity = self._limit_hand(velocity, jacobian[:3], period, self.limits.max_speed_m_s * factor)
         if (excess := self._excess_at_rest(velocity, period)) > self.limits.overshoot_m:
             braking = self._braking_velocity(period)
             if excess > self._excess_at_rest(braking, period):
@@ -320,10 +317,10 @@ class SafetyGuard:
         """The next command (7,) of an arm that comes to rest within its acceleration limits and then stays."""
         return self._leave(self._braking_velocity(period), now_s, period)
 
-    def _limit_joints(self, velocity: Vector, period: float, factor: float) -> tuple[Vector, Vector, Vector]:
-        """The window of joint velocities that keeps every joint limit, and `velocity` in it."""
+    def _limit_joints(self, velocity: Vector, period: float, factor: float) -> Vector:
+        """The joint velocity nearest to `velocity` (7,) that keeps every joint limit."""
         assert self._position is not None
-        peak = float((np.abs(velocity) / self._fastest).max())
+        peak = _largest(velocity / self._fastest)
         if peak > factor:  # all joints slow down alike, which keeps the direction of the hand
             self.note(Intervention.JOINT_VELOCITY)
             velocity = velocity * (factor / peak)
@@ -339,7 +336,25 @@ class SafetyGuard:
         safe = clip(smooth, down, up)
         if differ(safe, smooth):
             self.note(Intervention.JOINT_POSITION)
-        return np.maximum(low, down), np.minimum(high, up), safe
+        return safe
+
+    def _limit_hand(self, velocity: Vector, jacobian: Vector, period: float, fastest: float) -> Vector:
+        """`velocity` (7,) mixed with as little braking as brings the hand's speed down to `fastest`, if braking can.
+
+        Both keep the joint limits, so every mixture does.
+        """
+        hand = jacobian @ velocity
+        if hand @ hand <= fastest * fastest * 1.000001:
+            return velocity
+        self.note(Intervention.CARTESIAN_SPEED)
+        braking = self._braking_velocity(period)
+        slow = jacobian @ braking
+        rest = hand - slow
+        a, b, c = float(rest @ rest), float(slow @ rest), float(slow @ slow) - fastest * fastest
+        if c >= 0.0:
+            return braking
+        mixed: Vector = braking + (math.sqrt(b * b - a * c) - b) / a * (velocity - braking)
+        return mixed
 
     def _braking_velocity(self, period: float) -> Vector:
         change = self.limits.joint_acceleration_rad_s2 * period
@@ -350,9 +365,9 @@ class SafetyGuard:
         assert self._position is not None
         way = velocity * (period + np.abs(velocity) / (2.0 * self.limits.joint_acceleration_rad_s2))
         hand, rotation = self._kinematics.forward(self._position + way)
-        tool_z = hand[2] + rotation[2, 0] * self._kinematics.tool_length
-        outside = max(float((self._low - hand).max()), float((hand - self._high).max()))
-        return max(outside, self._floor - float(min(tool_z, hand[2])))
+        lowest = min(0.0, float(rotation[2, 0])) * self._kinematics.tool_length + float(hand[2])
+        outside = _largest(hand - clip(hand, self._low, self._high))
+        return max(outside, self._floor - lowest)
 
     def _leave(self, velocity: Vector, now_s: float, period: float) -> Vector:
         assert self._position is not None
@@ -372,6 +387,11 @@ def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:
 def differ(a: Vector, b: Vector) -> bool:
     """Whether two vectors differ anywhere, several times faster than (a != b).any() for vectors of seven."""
     return bool(a.tolist() != b.tolist())
+
+
+def _largest(values: Vector) -> float:
+    largest: float = max(map(abs, values.tolist()))
+    return largest
 
 
 def _finite(values: Vector) -> bool:

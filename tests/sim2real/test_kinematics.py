@@ -98,11 +98,12 @@ def test_null_space_motion_leaves_the_hand_where_it_is(kinematics, home):
 
 
 def test_damping_bounds_the_velocity_at_a_singularity(kinematics):
-    stretched = kinematics.jacobian(np.zeros(7))
-    outward = np.r_[0.0, 0.0, 1.0, np.zeros(3)]
-    step = damped_least_squares(stretched, outward, np.zeros(7))
-    assert step.smallest_singular_value < 1e-6
-    assert np.abs(step.velocity).max() <= 1.0 / (2 * 0.1) * 1.001
+    jacobian = kinematics.jacobian(np.array([0.0, 0.5, 0.0, -0.02, 0.0, 1.0, 0.0]))
+    worst, values, _ = np.linalg.svd(jacobian)
+    step = damped_least_squares(jacobian, worst[:, -1], np.zeros(7), threshold=0.1, max_damping=0.1)
+    assert step.smallest_singular_value == pytest.approx(values[-1], rel=1e-3)
+    assert 1.0 / values[-1] > 20.0
+    assert np.linalg.norm(step.velocity) <= 1.0 / (2 * 0.09)
 
 
 def test_damping_costs_nothing_away_from_singularities(kinematics, home):

@@ -29,9 +29,9 @@ def test_everything_arrives_in_the_simulation_frame(kinematics, calibration, sce
     assert observation == pytest.approx(np.r_[hand, sim_points[0], sim_points[1], sim_points[2], 0.25], abs=1e-6)
 
 
-def test_hand_at_home_is_above_the_table_and_before_the_robot(kinematics, calibration, home):
+def test_hand_of_the_posture_lies_in_meta_worlds_box(profile, kinematics, calibration, home):
     hand = calibration.to_sim(kinematics.forward(home).position)
-    assert np.abs(hand - [0.0, 0.65, 0.2]).max() < 0.1
+    assert (profile.sim2real.hand_low_m < hand).all() and (hand < profile.sim2real.hand_high_m).all()
 
 
 def test_missing_second_object_is_zero_in_the_simulation_frame(kinematics, calibration, scene, state):

@@ -8,6 +8,7 @@ import pytest
 from legion_core import config
 from legion_core.errors import ConfigurationError
 from legion_sim2real.guard import Intervention
+from legion_sim2real.kinematics import Pose
 from legion_sim2real.sim2real import HAND_ROTATION, Sim2RealConfig, Status
 
 FORWARD = (0.0, 1.0, 0.0, -1.0)
@@ -152,12 +153,12 @@ def test_first_hold_is_the_measured_pose(arm, home):
 def test_action_during_braking_waits_for_standstill(arm):
     for _ in range(20):
         arm.act((1.0, 1.0, 0.0, 0.0))
+    arm.hold(0.001)
+    for _ in range(3):
+        assert arm.act(FORWARD, 0.001).status is Status.HOLDING and arm.guard.moving
     while arm.guard.moving:
-        arm.hold(0.002)
-        command = arm.act(FORWARD, 0.002)
-        if arm.guard.moving:
-            assert command.status is Status.HOLDING
-    assert arm.act(FORWARD).status is Status.MOVING
+        arm.act(FORWARD, 0.001)
+    assert arm.act(FORWARD, 0.001).status is Status.MOVING
 
 
 def test_ticks_go_on_towards_the_target_and_stop_when_the_action_is_old(make_arm, profile):
@@ -216,11 +217,32 @@ def test_rounding_of_stamps_changes_nothing(make_arm):
 
 
 def test_commands_are_the_callers_to_change(arm):
-    command = arm.act(FORWARD)
-    command.joint_positions[:] += 1.0
+    for _ in range(10):
+        command = arm.act(FORWARD)
+    joints, target = arm.joints.copy(), command.target_pose.position.copy()
+    command.joint_positions[:] = 0.0
     command.target_pose.position[:] = 0.0
-    arm.joints = arm.joints - 1.0
-    assert np.abs(arm.act(FORWARD).joint_positions - arm.joints).max() < 0.1
+    arm.joints = joints
+    again = arm.act(FORWARD)
+    assert np.abs(again.joint_positions - joints).max() < 0.05
+    assert Intervention.TRACKING_ERROR not in again.interventions
+    assert np.linalg.norm(again.target_pose.position - target) < 0.02
+
+
+def test_null_space_draws_a_joint_out_of_the_margin_of_its_limit(make_arm, profile, kinematics, calibration, home):
+    pose = Pose(kinematics.forward(home).position, calibration.rotation_to_world(HAND_ROTATION))
+    aside = home + np.array([0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0])
+    start = kinematics.inverse(pose, aside, aside)
+    keep = dataclasses.replace(profile.sim2real, posture_rad=tuple(start))
+    free = make_arm(config=keep, start=start)
+    narrow = make_arm(config=keep, start=start)
+    narrow.sim2real._comfort[1][2] = start[2] - 0.05
+    for _ in range(50):
+        free.act(STILL)
+        narrow.act(STILL)
+    assert free.joints[2] == pytest.approx(start[2], abs=1e-3)
+    assert narrow.joints[2] < start[2] - 0.02
+    assert np.linalg.norm(kinematics.forward(narrow.joints).position - pose.position) < 1e-3
 
 
 @pytest.mark.parametrize(
