@@ -1,4 +1,4 @@
-"""Steps a second of every task (unmodified Meta-World, this project's Sawyer and iiwa, the servo plant), and the experts.
+"""Steps a second of every task: unmodified Meta-World, this project's Sawyer and iiwa, the servo plant; the experts.
 
 All four take the same actions in the same run, in turns, so that a busy machine slows them alike; the figure is the
 median over the turns. The servo plant steps 8 x 2.5 ms, the others 5 x 2.5 ms.
