@@ -124,8 +124,8 @@ class SafetyGuard:
         self.counts: Counter[str] = Counter()
         self._kinematics = kinematics
         self._low, self._high = np.array(limits.workspace_low_m), np.array(limits.workspace_high_m)
-        self._lower = kinematics.lower + limits.joint_margin_rad
-        self._upper = kinematics.upper - limits.joint_margin_rad
+        self._sides = np.array([[1.0], [-1.0]])
+        self._ends = np.stack((kinematics.upper, -kinematics.lower)) - limits.joint_margin_rad
         self._fastest = kinematics.velocity * limits.joint_velocity_scale
         self._floor = limits.table_height_m + limits.table_clearance_m
         self._e_stopped = False
@@ -331,9 +331,9 @@ class SafetyGuard:
             self.note(Intervention.JOINT_ACCELERATION)
         twice = 2.0 * self.limits.joint_acceleration_rad_s2
         # v is safe when a step at v and braking from v fit in the distance left: v * period + v^2 / 2a <= distance
-        up = np.sqrt(change**2 + twice * np.maximum(self._upper - self._position, 0.0)) - change
-        down = change - np.sqrt(change**2 + twice * np.maximum(self._position - self._lower, 0.0))
-        safe = clip(smooth, down, up)
+        room = np.maximum(self._ends - self._sides * self._position, 0.0)
+        up, down = np.sqrt(change * change + twice * room) - change
+        safe = clip(smooth, -down, up)
         if differ(safe, smooth):
             self.note(Intervention.JOINT_POSITION)
         return safe

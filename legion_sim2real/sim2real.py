@@ -215,5 +215,6 @@ class Sim2Real:
     def _pull(self, joints: Vector) -> Vector:
         """Joint velocity (7,) for the null space: towards the posture and away from the limits."""
         comfortable = clip(joints, *self._comfort)
-        pull: Vector = self.config.posture_rate_hz * (self._posture - joints) + AVOID_RATE_HZ * (comfortable - joints)
+        rate = self.config.posture_rate_hz
+        pull: Vector = rate * self._posture + AVOID_RATE_HZ * comfortable - (rate + AVOID_RATE_HZ) * joints
         return pull
