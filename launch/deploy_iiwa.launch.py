@@ -10,6 +10,7 @@ import dataclasses
 import sys
 
 from ament_index_python.packages import get_packages_with_prefixes
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -27,7 +28,6 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from legion_core.errors import LegionError
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
 

@@ -81,7 +81,7 @@ class LegionClient:
         self.episode: Episode | None = None
         self.status: dict[str, NodeStatus] = {}
         self.on_episode: Callable[[Episode], None] = lambda episode: None
-        self._root = namespace.rstrip("/")
+        self.root = self.node.get_namespace().rstrip("/")
         self._instruction = self.node.create_publisher(String, topics.INSTRUCTION, EVENT)
         self.node.create_subscription(String, topics.REPLY, self._on_reply, EVENT)
         self.node.create_subscription(String, topics.TASK, self._on_task, LATCHED)
@@ -112,7 +112,7 @@ class LegionClient:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
             root, _, name = status.name.rpartition("/")
-            if root == self._root:
+            if root == self.root:
                 values = {pair.key: pair.value for pair in status.values}
                 self.status[name] = NodeStatus(int.from_bytes(status.level, "little"), status.message, values)
 
@@ -153,10 +153,19 @@ class LegionClient:
             raise DeploymentError(f"no reply on {topics.REPLY} within {timeout_s:.0f} s")
         return next(reply for reply in self.replies if reply.instruction == sentence)
 
-    def e_stop(self, engage: bool) -> None:
-        """Engage or clear the emergency stop."""
-        request = SetBool.Request(data=engage)
-        answer = self.call(SetBool, topics.E_STOP, request)
+    def e_stop(self, engage: bool, timeout_s: float = 20.0) -> None:
+        """Engage or clear the emergency stop.
+
+        It is asked for again while there is no answer: a node that was just started again has not heard the first time.
+        """
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                answer = self.call(SetBool, topics.E_STOP, SetBool.Request(data=engage), 2.0)
+                break
+            except DeploymentError:
+                if time.monotonic() > end:
+                    raise
         if not answer.success:
             raise DeploymentError(f"{topics.E_STOP}: {answer.message}")
 

@@ -14,12 +14,18 @@ from legion_sim2real.robot import RobotProfile, load_profile
 class SimulatedState(Protocol):
     """What the bridge reads of a simulator's state: stamp (s), joints (7,) rad, opening and world positions (3,) m."""
 
-    time_s: float
-    joint_positions: Vector
-    gripper_opening: float
-    object_position: Vector
-    object2_position: Vector | None
-    goal_position: Vector
+    @property
+    def time_s(self) -> float: ...
+    @property
+    def joint_positions(self) -> Vector: ...
+    @property
+    def gripper_opening(self) -> float: ...
+    @property
+    def object_position(self) -> Vector: ...
+    @property
+    def object2_position(self) -> Vector | None: ...
+    @property
+    def goal_position(self) -> Vector: ...
 
 
 class Bridge:

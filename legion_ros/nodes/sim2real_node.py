@@ -219,12 +219,11 @@ class Sim2RealNode(ManagedNode):
 
     def _now_s(self, state: RobotState) -> float:
         """The clock; it may not have heard yet of the time that the joint state already carries."""
-        return max(self.get_clock().now().nanoseconds / NS_PER_S, state.stamp_s)
+        return max(float(self.get_clock().now().nanoseconds / NS_PER_S), state.stamp_s)
 
     def _watch_s(self) -> float:
         """A time that only measures silence: steady, or the simulation's where that gives the time."""
-        nanoseconds: int = self._watch.now().nanoseconds
-        return nanoseconds / NS_PER_S
+        return float(self._watch.now().nanoseconds / NS_PER_S)
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "commands": self._rate.count}
