@@ -78,7 +78,7 @@ class Summary:
             float(np.mean([e.steps for e in solved])) if solved else np.nan,
             float(np.mean([e.time_s for e in solved])) if solved else np.nan,
             (float(median), float(p99)),
-            dict(sum((Counter(e.interventions) for e in episodes), Counter())),
+            dict(sum((Counter(e.interventions) for e in episodes), Counter()).most_common()),
         )
 
 

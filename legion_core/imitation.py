@@ -59,7 +59,7 @@ class TrainConfig:
     processes: int = 2
     actuations: tuple[Literal["mocap", "servo"], ...] = ("mocap", "servo")
     demonstrations: int = 30
-    rounds: int = 4
+    rounds: int = 6
     relabelled: int = 20
     noise: Noise = field(default_factory=Noise)
     batch: int = 512
