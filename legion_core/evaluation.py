@@ -249,8 +249,12 @@ def _row(summary: Summary) -> str:
     median, p99 = summary.latency_ms
     return (
         f"| {summary.name} | {summary.success:.3f} ({summary.successes}/{summary.episodes}) | {low:.3f} to {high:.3f} "
-        f"| {summary.steps:.1f} | {summary.time_s:.2f} | {guard} | {median:.3f} / {p99:.3f} |"
+        f"| {_shown(summary.steps, 1)} | {_shown(summary.time_s, 2)} | {guard} | {_shown(median, 3)} / {_shown(p99, 3)} |"
     )
+
+
+def _shown(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else "-"
 
 
 def _mapping(summary: Summary) -> dict[str, Any]:

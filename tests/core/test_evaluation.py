@@ -54,7 +54,8 @@ def test_table_and_json_are_written(tmp_path: Path) -> None:
     table, data = Evaluation({"loop": "direct"}, EPISODES).write(tmp_path / "new" / "result.v1")
     assert (table.name, data.name) == ("result.v1.md", "result.v1.json")
     text = table.read_text()
-    assert "| reach | 0.500 (1/2) |" in text and "speed 3, workspace 4" in text and "| all |" in text
+    assert "| reach | 0.500 (1/2) |" in text and "workspace 4, speed 3" in text and "| all |" in text
+    assert "| push | 0.000 (0/1) | 0.000 to 0.793 | - | - | none | - / - |" in text
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1
     loaded = json.loads(data.read_text())
