@@ -246,10 +246,10 @@ def chunks(seeds: Iterable[int], size: int) -> list[tuple[int, ...]]:
 def _row(summary: Summary) -> str:
     low, high = summary.interval
     guard = ", ".join(f"{name} {count}" for name, count in summary.interventions.items()) or "none"
-    median, p99 = summary.latency_ms
+    latency = " / ".join(_shown(value, 3) for value in summary.latency_ms)
     return (
         f"| {summary.name} | {summary.success:.3f} ({summary.successes}/{summary.episodes}) | {low:.3f} to {high:.3f} "
-        f"| {_shown(summary.steps, 1)} | {_shown(summary.time_s, 2)} | {guard} | {_shown(median, 3)} / {_shown(p99, 3)} |"
+        f"| {_shown(summary.steps, 1)} | {_shown(summary.time_s, 2)} | {guard} | {latency} |"
     )
 
 
