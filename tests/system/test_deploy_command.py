@@ -12,14 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from running import POLICY, alive
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
 pytest.importorskip("sentence_transformers", reason="the language model is not installed")
 
 from legion_core.bundle import PolicyBundle
-
-from .conftest import POLICY, alive
 
 LEGION = [sys.executable, "-m", "legion_ros.cli.main"]
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from running import deployment
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("metaworld", reason="the simulator is not installed")
+pytest.importorskip("sentence_transformers", reason="the language model is not installed")
 
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -90,8 +93,8 @@ class Arm:
 
 
 @pytest.fixture(scope="module")
-def graph(deploy: Callable[..., Any]) -> Iterator[tuple[Any, Any]]:
-    with deploy(real_time_factor=SPEED) as running:
+def graph() -> Iterator[tuple[Any, Any]]:
+    with deployment(real_time_factor=SPEED) as running:
         yield running
 
 

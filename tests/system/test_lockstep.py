@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from running import POLICY
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
@@ -21,8 +22,6 @@ from legion_ros.evaluation import LoopEvaluator, lockstep_graph
 from legion_ros.qos import EVENT
 from legion_ros.starter import Starter
 from legion_sim2real.bridge import BridgeFactory
-
-from .conftest import POLICY
 
 EPISODES = [("button-press-topdown", 3), ("reach", 4), ("reach", 5)]
 
