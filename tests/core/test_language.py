@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from legion_core.tasks import task_names
 
 SENTENCES = yaml.safe_load((Path(__file__).parent / "data" / "instructions.yaml").read_text(encoding="utf-8"))
 LEAST_RIGHT, LEAST_REFUSED, LEAST_NEAR_MISSES_REFUSED, MOST_WRONG = 0.95, 0.95, 0.85, 0.02
+
+Encode = Callable[[Sequence[str]], np.ndarray]
 
 
 @pytest.fixture
@@ -84,7 +87,7 @@ def test_the_judged_sentences_are_not_known(shipped_bundle: PolicyBundle) -> Non
     assert len(SENTENCES["unrelated"]) >= 40
 
 
-def test_held_out_phrasings_are_understood(shipped_bundle: PolicyBundle, encode) -> None:  # type: ignore[no-untyped-def]
+def test_held_out_phrasings_are_understood(shipped_bundle: PolicyBundle, encode: Encode) -> None:
     resolver = TaskResolver(shipped_bundle)
     expected = [task for task, sentences in SENTENCES["held_out"].items() for _ in sentences]
     embeddings = encode([s for sentences in SENTENCES["held_out"].values() for s in sentences])
@@ -96,7 +99,7 @@ def test_held_out_phrasings_are_understood(shipped_bundle: PolicyBundle, encode)
 
 
 @pytest.mark.parametrize(("group", "least"), [("unrelated", LEAST_REFUSED), ("near_misses", LEAST_NEAR_MISSES_REFUSED)])
-def test_other_sentences_are_refused(shipped_bundle: PolicyBundle, encode, group: str, least: float) -> None:  # type: ignore[no-untyped-def]
+def test_other_sentences_are_refused(shipped_bundle: PolicyBundle, encode: Encode, group: str, least: float) -> None:
     resolver = TaskResolver(shipped_bundle)
     refused = [resolver.resolve(embedding).task is None for embedding in encode(SENTENCES[group])]
     assert np.mean(refused) >= least
