@@ -269,11 +269,11 @@ class SafetyGuard:
 
     def speed_factor(self, now_s: float) -> float:
         """The ramp-in: 0 at a (re)start to 1 after `ramp_in_s`."""
-        factor = (now_s - self._start) / self.limits.ramp_in_s
+        factor = round((now_s - self._start) / self.limits.ramp_in_s, CLOCK_RESOLUTION_DIGITS)
         if factor >= 1.0:
             return 1.0
         self.note(Intervention.RAMP_IN)
-        return max(round(factor, CLOCK_RESOLUTION_DIGITS), 0.0)
+        return max(factor, 0.0)
 
     # --------------------------------------------------------------------------------------------- limits
 
