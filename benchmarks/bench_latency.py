@@ -52,7 +52,7 @@ def command_latencies_ms(client: LegionClient, bundle: PolicyBundle, seconds: fl
 
     def note(episode: Episode) -> None:
         latency, key = episode.values["command_latency_s"], (episode.values["seed"], episode.step)
-        if latency > 0 and key not in seen and not episode.success:
+        if latency > 0 and key not in seen:
             seen.add(key)
             samples.append(1e3 * latency)
 

@@ -63,9 +63,9 @@ class Sim2RealNode(ManagedNode):
         self._status = Status.HOLDING
         self._acted_at = -math.inf
         self._resting = True
-        simulated = self.get_parameter("use_sim_time").value
-        self._watch = self.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
-        self._latency = None if simulated else LatencyMeter()
+        self._simulated: bool = self.get_parameter("use_sim_time").value
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._latency = None if self._simulated else LatencyMeter()
         self._rate = RateMeter()
         self._diagnostics = Diagnostics(self, self._report)
         self._e_stop_publisher = self.create_publisher(Bool, topics.E_STOP, LATCHED)
@@ -96,8 +96,7 @@ class Sim2RealNode(ManagedNode):
             self.create_subscription(Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
         ]
         self._service = self.create_service(SetBool, topics.E_STOP, self._on_e_stop_service)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(1.0 / profile.command_rate_hz, self._on_timer, clock=steady)
+        self._timer = self.create_timer(1.0 / profile.command_rate_hz, self._on_timer, clock=self._steady)
 
     def cleanup(self) -> None:
         self.destroy_timer(self._timer)
@@ -154,9 +153,18 @@ class Sim2RealNode(ManagedNode):
             self._diagnostics.error(str(error), "bad_input")
             return
         # the opening is the gripper's own business: no limit depends on it
-        self._state = RobotState(to_seconds(message.header.stamp), positions, math.nan)
+        state, before = RobotState(to_seconds(message.header.stamp), positions, math.nan), self._state
+        self._state = state
+        if self._simulated and before is not None and state.stamp_s - before.stamp_s > self._silence_s:
+            self._begin_episode()
         if self._pending is not None:
             self._on_action(self._pending)
+
+    def _begin_episode(self) -> None:
+        """The simulator's clock leaps when it is reset: the arm is elsewhere, and there is nothing left to brake."""
+        assert self._sim2real is not None
+        self._sim2real.reset()
+        self._resting = True
 
     def _on_action(self, message: JointState) -> None:
         """One command for one action, from the joint state it was made of or a newer one: the action may be quicker."""
@@ -173,7 +181,7 @@ class Sim2RealNode(ManagedNode):
             self._diagnostics.error(str(error), "bad_action")
             return
         self._send(self._sim2real.act(action, stamp_s, state, self._now_s(state)))
-        self._acted_at = self._watch_s()
+        self._acted_at = self._watch_s(state)
         self._resting = False
         self._rate.tick()
         if self._latency is not None:
@@ -184,7 +192,7 @@ class Sim2RealNode(ManagedNode):
         state, sim2real = self._state, self._sim2real
         if state is None or sim2real is None or self._resting:
             return
-        silent = self._watch_s() - self._acted_at > self._silence_s
+        silent = self._watch_s(state) - self._acted_at > self._silence_s
         if silent or sim2real.guard.e_stopped or not self.active:
             command = sim2real.hold(state, self._now_s(state))
             self._resting = command.joint_positions is None or not sim2real.guard.moving
@@ -221,9 +229,9 @@ class Sim2RealNode(ManagedNode):
         """The clock; it may not have heard yet of the time that the joint state already carries."""
         return max(float(self.get_clock().now().nanoseconds / NS_PER_S), state.stamp_s)
 
-    def _watch_s(self) -> float:
-        """A time that only measures silence: steady, or the simulation's where that gives the time."""
-        return float(self._watch.now().nanoseconds / NS_PER_S)
+    def _watch_s(self, state: RobotState) -> float:
+        """A time that measures silence: steady, but the robot's own in a simulation, which may stand still."""
+        return state.stamp_s if self._simulated else float(self._steady.now().nanoseconds / NS_PER_S)
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "commands": self._rate.count}

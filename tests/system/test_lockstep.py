@@ -23,11 +23,11 @@ from legion_ros.qos import EVENT
 from legion_ros.starter import Starter
 from legion_sim2real.bridge import BridgeFactory
 
-EPISODES = [("button-press-topdown", 3), ("reach", 4), ("reach", 5)]
+EPISODES = [("button-press-topdown", 3), ("reach", 4), ("reach", 5), ("pick-place", 0), ("pick-place", 1)]
 
 
-def direct_episode(bundle: PolicyBundle, task: str, seed: int) -> list[np.ndarray]:
-    """The joint positions after each step of an episode without ROS."""
+def direct_episode(bundle: PolicyBundle, task: str, seed: int) -> tuple[list[np.ndarray], dict[str, int]]:
+    """The joint positions after each step of an episode without ROS, and what the guard did."""
     env: Any = make_env(task, actuation="servo", bridge=BridgeFactory(spec=bundle.spec), spec=bundle.spec)
     policy, embedding = LegionPolicy(bundle), bundle.embedding(task)
     observation, info = env.reset(seed=seed)
@@ -36,7 +36,7 @@ def direct_episode(bundle: PolicyBundle, task: str, seed: int) -> list[np.ndarra
         observation, _, _, truncated, info = env.step(policy.act(observation, embedding).action)
         joints.append(env.plant.state().joint_positions)
     env.close()
-    return joints
+    return joints, dict(env.bridge.sim2real.guard.counts)
 
 
 def test_lockstep_equals_the_direct_loop_bit_for_bit() -> None:
@@ -51,9 +51,10 @@ def test_lockstep_equals_the_direct_loop_bit_for_bit() -> None:
         evaluator = LoopEvaluator(starter, client, bundle)
         for task, offset in EPISODES:
             seed = EVALUATION_SEED_BASE + offset
-            expected = direct_episode(bundle, task, seed)
+            expected, interventions = direct_episode(bundle, task, seed)
             episode = evaluator.run(task, seed)
             steps = heard[-episode.steps :]  # the reset state, then one a step but the last, which nobody has to answer
             assert episode.steps == len(expected)
+            assert episode.interventions == interventions
             assert len(episode.latencies_ms) == episode.steps
             assert all(a.tobytes() == b.tobytes() for a, b in zip(steps[1:], expected, strict=False))
