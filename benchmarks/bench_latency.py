@@ -20,7 +20,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.errors import LegionError
 from legion_ros.client import Episode, LegionClient
 from legion_ros.deployment import DeploymentOptions, deployment_graph
-from legion_ros.evaluation import own_domain
+from legion_ros.domain import own_domain
 from legion_ros.starter import Starter
 
 BARS = {"latency median ms": 4.0, "latency p99 ms": 10.0, "second start s": 20.0, "memory MB": 2500.0}
@@ -78,6 +78,7 @@ def measure(policy: str, seconds: float) -> dict[str, Any]:
         with Starter(graph) as starter, LegionClient() as client:
             second_s = start_seconds(starter)
             latencies = command_latencies_ms(client, bundle, seconds)
+            starter.poll()  # raises if a node was lost meanwhile
             memory = memory_mb(starter)
     median, p99, worst = np.percentile(latencies, (50, 99, 100))
     return {

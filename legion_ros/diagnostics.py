@@ -51,8 +51,10 @@ class Diagnostics:
         self._problems[message] = (level, time.monotonic())
         self._counts[kind] += 1
         if new:
-            log = self._node.get_logger()
-            (log.error if level == DiagnosticStatus.ERROR else log.warning)(message)
+            if level == DiagnosticStatus.ERROR:  # two lines: rclpy keeps the severity of a line once it has logged
+                self._node.get_logger().error(message)
+            else:
+                self._node.get_logger().warning(message)
             self.publish()
 
     def publish(self) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
-from legion_core.errors import ConfigurationError
+from legion_core.errors import ConfigurationError, DeploymentError
 
 MAX_DOMAIN = 232
 """The largest domain whose UDP ports exist."""
+OWN_DOMAINS = range(1, 101)
+"""Where graphs that are nobody else's business run."""
 
 
 def domain_id() -> int:
@@ -32,3 +41,43 @@ def keep_local(network: bool = False) -> None:
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     else:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """A random ROS domain on this machine only, which no other user of this function has; the old one afterwards.
+
+    Raises:
+        DeploymentError: all are taken.
+    """
+    before = os.environ.get("ROS_DOMAIN_ID")
+    domain, lock = _free_domain()
+    os.environ["ROS_DOMAIN_ID"] = str(domain)
+    keep_local()
+    try:
+        yield domain
+    finally:
+        lock.close()
+        if before is None:
+            del os.environ["ROS_DOMAIN_ID"]
+        else:
+            os.environ["ROS_DOMAIN_ID"] = before
+
+
+def _free_domain() -> tuple[int, IO[str]]:
+    for domain in random.sample(OWN_DOMAINS, len(OWN_DOMAINS)):
+        lock = try_lock(f"domain-{domain}")
+        if lock is not None:
+            return domain, lock
+    raise DeploymentError(f"all domains from {OWN_DOMAINS[0]} to {OWN_DOMAINS[-1]} are in use on this machine")
+
+
+def try_lock(name: str) -> IO[str] | None:
+    """A lock of that name that lives as long as the file is open and this process lives; None if another has it."""
+    lock = (Path(tempfile.gettempdir()) / f"legion_ros-{os.getuid()}-{name}.lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock

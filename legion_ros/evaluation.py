@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tqdm import tqdm
@@ -19,28 +16,11 @@ from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS
 from legion_ros.client import Episode as Progress
 from legion_ros.client import LegionClient
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
-from legion_ros.domain import keep_local
+from legion_ros.domain import own_domain
 from legion_ros.starter import Starter
 from legion_sim2real.robot import load_profile
 
 EPISODE_TIMEOUT_S = 120.0
-DOMAINS = range(1, 101)
-
-
-@contextmanager
-def own_domain() -> Iterator[int]:
-    """A random ROS domain on this machine only, so that nobody else's graph is heard; the old one afterwards."""
-    before = os.environ.get("ROS_DOMAIN_ID")
-    domain = random.choice(DOMAINS)
-    os.environ["ROS_DOMAIN_ID"] = str(domain)
-    keep_local()
-    try:
-        yield domain
-    finally:
-        if before is None:
-            del os.environ["ROS_DOMAIN_ID"]
-        else:
-            os.environ["ROS_DOMAIN_ID"] = before
 
 
 def lockstep_graph(policy: str, task: str) -> tuple[NodeSpec, ...]:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import select
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +25,7 @@ import yaml
 
 from legion_core.errors import DeploymentError
 from legion_ros.deployment import PACKAGE, NodeSpec
-from legion_ros.domain import domain_id
+from legion_ros.domain import domain_id, try_lock
 from legion_ros.ready import READY_FD
 
 GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
@@ -264,15 +262,11 @@ def _log_folder() -> Path:
 
 
 def _exclusive(namespace: str) -> IO[str]:
-    """A lock that lives as long as this process, so that no second deployment commands the same robot."""
-    name = f"legion_ros-{os.getuid()}-{domain_id()}{namespace.replace('/', '-')}.lock"
-    lock = (Path(tempfile.gettempdir()) / name).open("a", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
+    """The lock that keeps a second deployment from commanding the same robot."""
+    lock = try_lock(f"graph-{domain_id()}{namespace.replace('/', '-')}")
+    if lock is None:
         raise DeploymentError(
             f"a deployment runs already in domain {domain_id()}, namespace {namespace or '/'};"
             " stop it, or choose another --namespace or ROS_DOMAIN_ID"
-        ) from error
+        )
     return lock

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -18,6 +19,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -100,8 +102,8 @@ class MujocoNode(Node):
         self._gripper_publisher = self.create_publisher(JointState, topics.GRIPPER_STATE, STREAM)
         self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, EVENT)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", STREAM)
-        self.create_subscription(Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper, STREAM)
         self.create_subscription(Float64MultiArray, profile.topics.position_command, self._on_positions, STREAM)
+        self.create_subscription(Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper, STREAM)
         self.create_subscription(JointTrajectory, profile.topics.trajectory_command, self._on_trajectory, STREAM)
         if self._settings.follow_task:
             self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
@@ -230,26 +232,29 @@ class MujocoNode(Node):
         if self._simulated_time:
             self._clock_publisher.publish(ClockMessage(clock=stamp))
         if not (self._lockstep and self._done):  # nobody is asked for a command that nothing would execute
-            self._publish_scene(state, stamp)
-            self._publish_joints(state, stamp)
+            for publisher, message in self._messages(state, stamp):
+                self._published_at = time.monotonic()
+                publisher.publish(message)
         self._publish_episode(stamp)
         if self._viewer:
             self._viewer.show(self._plant)
 
-    def _publish_scene(self, state: PlantState, stamp: Time) -> None:
+    def _messages(self, state: PlantState, stamp: Time) -> list[tuple[Publisher, Any]]:
+        """Scene, gripper and at last joints; made before any is published, so that who needs them all wakes once."""
         frame = self._profile.base_frame
-        self._object_publisher.publish(pose_message(stamp, frame, state.object_position, state.object_quaternion))
+        opening = named_vector(stamp, ("gripper_opening",), (state.gripper_opening,))
+        joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
+        joints.velocity = doubles(state.joint_velocities)
+        joints.effort = doubles(state.joint_efforts)
+        messages = [
+            (self._object_publisher, pose_message(stamp, frame, state.object_position, state.object_quaternion)),
+            (self._goal_publisher, pose_message(stamp, frame, state.goal_position)),
+            (self._gripper_publisher, opening),
+            (self._joint_publisher, joints),
+        ]
         if state.object2_position is not None:
-            self._object2_publisher.publish(pose_message(stamp, frame, state.object2_position))
-        self._goal_publisher.publish(pose_message(stamp, frame, state.goal_position))
-        self._gripper_publisher.publish(named_vector(stamp, ("gripper_opening",), (state.gripper_opening,)))
-
-    def _publish_joints(self, state: PlantState, stamp: Time) -> None:
-        message = named_vector(stamp, self._profile.joint_names, state.joint_positions)
-        message.velocity = doubles(state.joint_velocities)
-        message.effort = doubles(state.joint_efforts)
-        self._published_at = time.monotonic()
-        self._joint_publisher.publish(message)
+            messages.insert(0, (self._object2_publisher, pose_message(stamp, frame, state.object2_position)))
+        return messages
 
     def _publish_episode(self, stamp: Time) -> None:
         plant = self._plant

@@ -18,7 +18,7 @@ from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from legion_core.errors import SpaceError
-from legion_core.spaces import ACTION_FIELDS
+from legion_core.spaces import ACTION_FIELDS, Vector
 from legion_ros import topics
 from legion_ros.deployment import COMMAND_INTERFACES
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
@@ -201,22 +201,20 @@ class Sim2RealNode(ManagedNode):
             self._send(sim2real.tick(state, self._now_s(state)))
 
     def _send(self, command: Command) -> None:
-        """The gripper first: a simulator in lockstep waits for both and the joints are the heavier message."""
+        """Send what the guard let through, the joints first: they are what is waited for."""
         self._status = command.status
         if command.joint_positions is None:
             return
+        self._command_publisher.publish(self._joint_message(command.joint_positions))
         if command.gripper is not None:
             self._gripper_publisher.publish(float64_array((command.gripper,)))
-        if self._forward:
-            self._command_publisher.publish(float64_array(command.joint_positions))
-        else:
-            self._command_publisher.publish(
-                trajectory_message(
-                    self._profile.joint_names, command.joint_positions, 1.0 / self._profile.command_rate_hz
-                )
-            )
         if command.target_pose is not None and self._target_publisher.get_subscription_count():
             self._target_publisher.publish(self._target_message(command.target_pose))
+
+    def _joint_message(self, positions: Vector) -> Float64MultiArray | JointTrajectory:
+        if self._forward:
+            return float64_array(positions)
+        return trajectory_message(self._profile.joint_names, positions, 1.0 / self._profile.command_rate_hz)
 
     def _target_message(self, pose: Pose) -> PoseStamped:
         quaternion = pinocchio.Quaternion(pose.rotation).coeffs()

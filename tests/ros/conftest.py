@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,15 +16,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
 from legion_core.bundle import PolicyBundle
-from legion_ros.domain import keep_local
+from legion_ros.domain import own_domain
 
 
 @pytest.fixture(scope="session", autouse=True)
-def domain() -> int:
-    number = random.randint(1, 100)
-    os.environ["ROS_DOMAIN_ID"] = str(number)
-    keep_local()
-    return number
+def domain() -> Iterator[int]:
+    with own_domain() as number:
+        yield number
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import random
+from collections.abc import Iterator
 
 import pytest
 
-from legion_ros.domain import keep_local
+from legion_ros.domain import own_domain
 
 
 @pytest.fixture(scope="session", autouse=True)
-def domain(tmp_path_factory: pytest.TempPathFactory) -> int:
-    number = random.randint(1, 100)
-    os.environ["ROS_DOMAIN_ID"] = str(number)
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_logs"))
-    keep_local()
-    return number
+    with own_domain() as number:
+        yield number

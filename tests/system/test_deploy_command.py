@@ -19,6 +19,7 @@ pytest.importorskip("metaworld", reason="the simulator is not installed")
 pytest.importorskip("sentence_transformers", reason="the language model is not installed")
 
 from legion_core.bundle import PolicyBundle
+from legion_ros.domain import own_domain
 
 LEGION = [sys.executable, "-m", "legion_ros.cli.main"]
 
@@ -131,8 +132,6 @@ def test_an_unknown_parameter_of_a_file_is_one_clear_error(tmp_path: Path) -> No
 
 def test_a_busy_domain_does_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation picks a domain of its own and gives the old one back."""
-    from legion_ros.evaluation import own_domain
-
     monkeypatch.setenv("ROS_DOMAIN_ID", "7")
     with own_domain() as domain:
         assert os.environ["ROS_DOMAIN_ID"] == str(domain)
