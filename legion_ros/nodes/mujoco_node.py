@@ -35,12 +35,14 @@ from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, STREAM
+from legion_ros.qos import EVENT, LATCHED, STREAM, stream_publisher
 from legion_ros.stamps import from_seconds
 from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_message
 from legion_sim2real.robot import RobotProfile
 
 NAME = "mujoco_node"
+REPORT_HZ = 10.0
+"""In real time the episode is reported this often, and whenever it changes."""
 STALL_S = 2.0
 """In lockstep the state is published again when no command has come for this long."""
 EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "command_latency_s")
@@ -82,7 +84,8 @@ class MujocoNode(Node):
         self._command_latency_s = self._published_at = 0.0
         self._answered = self._gripper_answered = False
         self._succeeded = self._done = self._begins = False
-        self._resume_at = 0.0
+        self._resume_at = self._reported_at = 0.0
+        self._last_event: tuple[int, bool, bool, bool] | None = None
         self._viewer = _Viewer() if settings.viewer else None
         self._diagnostics = Diagnostics(self, self._report)
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -95,11 +98,11 @@ class MujocoNode(Node):
 
     def _create_topics(self, profile: RobotProfile) -> None:
         self._joints = NamedReader(profile.joint_names, "joint command")
-        self._joint_publisher = self.create_publisher(JointState, profile.topics.joint_states, STREAM)
-        self._object_publisher = self.create_publisher(PoseStamped, topics.OBJECT, STREAM)
-        self._object2_publisher = self.create_publisher(PoseStamped, topics.OBJECT2, STREAM)
-        self._goal_publisher = self.create_publisher(PoseStamped, topics.GOAL, STREAM)
-        self._gripper_publisher = self.create_publisher(JointState, topics.GRIPPER_STATE, STREAM)
+        self._joint_publisher = stream_publisher(self, JointState, profile.topics.joint_states)
+        self._object_publisher = stream_publisher(self, PoseStamped, topics.OBJECT)
+        self._object2_publisher = stream_publisher(self, PoseStamped, topics.OBJECT2)
+        self._goal_publisher = stream_publisher(self, PoseStamped, topics.GOAL)
+        self._gripper_publisher = stream_publisher(self, JointState, topics.GRIPPER_STATE)
         self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, EVENT)
         self._clock_publisher = self.create_publisher(ClockMessage, "/clock", STREAM)
         self.create_subscription(Float64MultiArray, profile.topics.position_command, self._on_positions, STREAM)
@@ -235,7 +238,8 @@ class MujocoNode(Node):
             for publisher, message in self._messages(state, stamp):
                 self._published_at = time.monotonic()
                 publisher.publish(message)
-        self._publish_episode(stamp)
+        if self._lockstep or self._episode_is_due():
+            self._publish_episode(stamp)
         if self._viewer:
             self._viewer.show(self._plant)
 
@@ -255,6 +259,14 @@ class MujocoNode(Node):
         if state.object2_position is not None:
             messages.insert(0, (self._object2_publisher, pose_message(stamp, frame, state.object2_position)))
         return messages
+
+    def _episode_is_due(self) -> bool:
+        """Now and then, and at the beginning, success and end of an episode."""
+        event = (self._seed, self._succeeded, self._done, self._plant.steps == 0)
+        due = event != self._last_event or time.monotonic() - self._reported_at >= 1.0 / REPORT_HZ
+        if due:
+            self._last_event, self._reported_at = event, time.monotonic()
+        return due
 
     def _publish_episode(self, stamp: Time) -> None:
         plant = self._plant

@@ -26,7 +26,7 @@ from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, STREAM, inputs_qos
+from legion_ros.qos import EVENT, LATCHED, STREAM, input_subscription, stream_publisher, stream_subscription
 from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
 from legion_ros.vector_messages import NamedReader, float64_array, pose_message, trajectory_message
 from legion_sim2real.kinematics import Pose
@@ -86,17 +86,19 @@ class Sim2RealNode(ManagedNode):
             self.create_publisher(Float64MultiArray, profile.topics.position_command, STREAM)
             if self._forward
             else self.create_publisher(JointTrajectory, profile.topics.trajectory_command, STREAM),
-            self.create_publisher(PoseStamped, topics.TARGET_POSE, STREAM),
+            stream_publisher(self, PoseStamped, topics.TARGET_POSE),
         ]
         self._gripper_publisher, self._command_publisher, self._target_publisher = self._made
         self._heard = [
-            self.create_subscription(JointState, profile.topics.joint_states, self._on_joints, inputs_qos(profile)),
-            self.create_subscription(JointState, topics.ACTION, self._on_action, STREAM),
+            input_subscription(self, profile, JointState, profile.topics.joint_states, self._on_joints),
+            stream_subscription(self, JointState, topics.ACTION, self._on_action),
             # volatile, so that it hears every publisher; its own state it knows
             self.create_subscription(Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
         ]
         self._service = self.create_service(SetBool, topics.E_STOP, self._on_e_stop_service)
-        self._timer = self.create_timer(1.0 / profile.command_rate_hz, self._on_timer, clock=self._steady)
+        self._interpolates = profile.interpolation_rate_hz is not None
+        period_s = 1.0 / profile.command_rate_hz if self._interpolates else self._silence_s
+        self._timer = self.create_timer(period_s, self._between_actions, clock=self._steady)
 
     def cleanup(self) -> None:
         self.destroy_timer(self._timer)
@@ -137,7 +139,7 @@ class Sim2RealNode(ManagedNode):
         changed = guard.e_stopped != engage
         if engage:
             guard.e_stop()
-            self._on_timer()
+            self._between_actions()
         else:
             guard.clear_e_stop()
         if changed or not engage:
@@ -159,6 +161,8 @@ class Sim2RealNode(ManagedNode):
             self._begin_episode()
         if self._pending is not None:
             self._on_action(self._pending)
+        elif self._simulated:
+            self._between_actions()  # the wall clock knows nothing of the silence in a simulation
 
     def _begin_episode(self) -> None:
         """The simulator's clock leaps when it is reset: the arm is elsewhere, and there is nothing left to brake."""
@@ -184,20 +188,22 @@ class Sim2RealNode(ManagedNode):
         self._acted_at = self._watch_s(state)
         self._resting = False
         self._rate.tick()
+        if not self._interpolates:
+            self._timer.reset()  # while actions come there is nothing for it to do
         if self._latency is not None:
             self._latency.add(self.get_clock().now().nanoseconds / NS_PER_S - stamp_s)
 
-    def _on_timer(self) -> None:
+    def _between_actions(self) -> None:
         """Between actions: on towards the target; to rest in silence, under emergency stop and when not active."""
         state, sim2real = self._state, self._sim2real
         if state is None or sim2real is None or self._resting:
             return
-        silent = self._watch_s(state) - self._acted_at > self._silence_s
+        silent = self._watch_s(state) - self._acted_at >= self._silence_s
         if silent or sim2real.guard.e_stopped or not self.active:
             command = sim2real.hold(state, self._now_s(state))
             self._resting = command.joint_positions is None or not sim2real.guard.moving
             self._send(command)
-        elif self._profile.interpolation_rate_hz is not None:
+        elif self._interpolates:
             self._send(sim2real.tick(state, self._now_s(state)))
 
     def _send(self, command: Command) -> None:
