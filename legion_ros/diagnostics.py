@@ -12,7 +12,8 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
-from legion_ros.qos import EVENT
+from legion_ros.qos import EVENT, own_publisher
+from legion_ros.topics import DIAGNOSTICS
 
 PERIOD_S = 0.5
 MEMORY_S = 2.0
@@ -32,7 +33,7 @@ class Diagnostics:
         self._report = report
         self._problems: dict[str, tuple[bytes, float]] = {}
         self._counts: Counter[str] = Counter()
-        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", EVENT)
+        self._publisher = own_publisher(node, DiagnosticArray, DIAGNOSTICS, EVENT)
         namespace = node.get_namespace().rstrip("/")
         self._name = f"{namespace}/{node.get_name()}"
         steady = Clock(clock_type=ClockType.STEADY_TIME)

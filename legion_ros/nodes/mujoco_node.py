@@ -35,7 +35,7 @@ from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, STREAM, stream_publisher
+from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
 from legion_ros.stamps import from_seconds
 from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_message
 from legion_sim2real.robot import RobotProfile
@@ -98,18 +98,18 @@ class MujocoNode(Node):
 
     def _create_topics(self, profile: RobotProfile) -> None:
         self._joints = NamedReader(profile.joint_names, "joint command")
-        self._joint_publisher = stream_publisher(self, JointState, profile.topics.joint_states)
-        self._object_publisher = stream_publisher(self, PoseStamped, topics.OBJECT)
-        self._object2_publisher = stream_publisher(self, PoseStamped, topics.OBJECT2)
-        self._goal_publisher = stream_publisher(self, PoseStamped, topics.GOAL)
-        self._gripper_publisher = stream_publisher(self, JointState, topics.GRIPPER_STATE)
-        self._episode_publisher = self.create_publisher(JointState, topics.EPISODE, EVENT)
-        self._clock_publisher = self.create_publisher(ClockMessage, "/clock", STREAM)
-        self.create_subscription(Float64MultiArray, profile.topics.position_command, self._on_positions, STREAM)
-        self.create_subscription(Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper, STREAM)
-        self.create_subscription(JointTrajectory, profile.topics.trajectory_command, self._on_trajectory, STREAM)
+        self._joint_publisher = own_publisher(self, JointState, profile.topics.joint_states)
+        self._object_publisher = own_publisher(self, PoseStamped, topics.OBJECT)
+        self._object2_publisher = own_publisher(self, PoseStamped, topics.OBJECT2)
+        self._goal_publisher = own_publisher(self, PoseStamped, topics.GOAL)
+        self._gripper_publisher = own_publisher(self, JointState, topics.GRIPPER_STATE)
+        self._episode_publisher = own_publisher(self, JointState, topics.EPISODE, EVENT)
+        self._clock_publisher = own_publisher(self, ClockMessage, "/clock")
+        own_subscription(self, Float64MultiArray, profile.topics.position_command, self._on_positions)
+        own_subscription(self, Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper)
+        own_subscription(self, JointTrajectory, profile.topics.trajectory_command, self._on_trajectory)
         if self._settings.follow_task:
-            self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
+            own_subscription(self, String, topics.TASK, self._on_task, LATCHED)
         self.create_service(Trigger, topics.SIM_RESET, self._on_reset)
 
     # commands

@@ -18,7 +18,7 @@ from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
-from legion_ros.qos import LATCHED, stream_publisher, stream_subscription
+from legion_ros.qos import LATCHED, own_publisher, own_subscription
 from legion_ros.stamps import NS_PER_S, to_ns
 from legion_ros.vector_messages import named_vector
 
@@ -58,14 +58,14 @@ class PolicyNode(ManagedNode):
         self._policy = LegionPolicy(bundle)
         self._latent_names = [f"z{i}" for i in range(bundle.manifest.architecture.latent)]
         self._latent_names += [f"component_{i}" for i in range(len(bundle.manifest.components))]
-        self._action_publisher = stream_publisher(self, JointState, topics.ACTION)
-        self._latent_publisher = stream_publisher(self, JointState, topics.LATENT)
+        self._action_publisher = own_publisher(self, JointState, topics.ACTION)
+        self._latent_publisher = own_publisher(self, JointState, topics.LATENT)
         self._publishers_made = [self._action_publisher, self._latent_publisher]
         self._subscriptions_made = [
-            stream_subscription(self, JointState, topics.OBSERVATION, self._on_observation),
-            self.create_subscription(Float32MultiArray, topics.TASK_EMBEDDING, self._on_embedding, LATCHED),
-            self.create_subscription(String, topics.TASK, self._on_task, LATCHED),
-            self.create_subscription(Bool, topics.E_STOP, self._on_e_stop, LATCHED),
+            own_subscription(self, JointState, topics.OBSERVATION, self._on_observation),
+            own_subscription(self, Float32MultiArray, topics.TASK_EMBEDDING, self._on_embedding, LATCHED),
+            own_subscription(self, String, topics.TASK, self._on_task, LATCHED),
+            own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, LATCHED),
         ]
 
     def cleanup(self) -> None:

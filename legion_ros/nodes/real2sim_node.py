@@ -19,7 +19,7 @@ from legion_ros.inputs import ExactInputs, LatestInputs, Sample
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import input_subscription, stream_publisher
+from legion_ros.qos import input_subscription, own_publisher
 from legion_ros.stamps import from_ns, to_ns, to_seconds
 from legion_ros.vector_messages import NamedReader, named_vector, position_of
 from legion_sim2real.real2sim import RobotState, Scene
@@ -53,7 +53,7 @@ class Real2SimNode(Node):
         objects = (topics.OBJECT, topics.OBJECT2) if settings.second_object else (topics.OBJECT,)
         self._inputs = _make_inputs(profile, objects)
         self._rate = RateMeter()
-        self._publisher = stream_publisher(self, JointState, topics.OBSERVATION)
+        self._publisher = own_publisher(self, JointState, topics.OBSERVATION)
         listen = partial(input_subscription, self, profile)
         for topic in (*objects, topics.GOAL):
             listen(PoseStamped, topic, partial(self._on_pose, topic))

@@ -26,7 +26,7 @@ from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, STREAM, input_subscription, stream_publisher, stream_subscription
+from legion_ros.qos import EVENT, LATCHED, command_publisher, input_subscription, own_publisher, own_subscription
 from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
 from legion_ros.vector_messages import NamedReader, float64_array, pose_message, trajectory_message
 from legion_sim2real.kinematics import Pose
@@ -68,7 +68,7 @@ class Sim2RealNode(ManagedNode):
         self._latency = None if self._simulated else LatencyMeter()
         self._rate = RateMeter()
         self._diagnostics = Diagnostics(self, self._report)
-        self._e_stop_publisher = self.create_publisher(Bool, topics.E_STOP, LATCHED)
+        self._e_stop_publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
         if settings.autostart:
             self.autostart()
 
@@ -81,19 +81,20 @@ class Sim2RealNode(ManagedNode):
         self._joints = NamedReader(profile.joint_names, profile.topics.joint_states)
         self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
         self._forward = profile.command_interface == "forward_position_controller"
+        joints = (Float64MultiArray, profile.topics.position_command)
+        if not self._forward:
+            joints = (JointTrajectory, profile.topics.trajectory_command)
         self._made = [
-            self.create_publisher(Float64MultiArray, topics.GRIPPER_COMMAND, STREAM),
-            self.create_publisher(Float64MultiArray, profile.topics.position_command, STREAM)
-            if self._forward
-            else self.create_publisher(JointTrajectory, profile.topics.trajectory_command, STREAM),
-            stream_publisher(self, PoseStamped, topics.TARGET_POSE),
+            command_publisher(self, profile, Float64MultiArray, topics.GRIPPER_COMMAND),
+            command_publisher(self, profile, *joints),
+            own_publisher(self, PoseStamped, topics.TARGET_POSE),
         ]
         self._gripper_publisher, self._command_publisher, self._target_publisher = self._made
         self._heard = [
             input_subscription(self, profile, JointState, profile.topics.joint_states, self._on_joints),
-            stream_subscription(self, JointState, topics.ACTION, self._on_action),
+            own_subscription(self, JointState, topics.ACTION, self._on_action),
             # volatile, so that it hears every publisher; its own state it knows
-            self.create_subscription(Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
+            own_subscription(self, Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
         ]
         self._service = self.create_service(SetBool, topics.E_STOP, self._on_e_stop_service)
         self._interpolates = profile.interpolation_rate_hz is not None
