@@ -1,4 +1,4 @@
-"""ros2 launch legion_ros deploy_iiwa.launch.py robot:=mujoco|lbr|gazebo ...
+"""ros2 launch legion_ros deploy_iiwa.launch.py robot:=mujoco|lbr|gazebo|FILE.yaml ...
 
 The graph is described in legion_ros/deployment.py; here it becomes launch_ros actions. The arguments are the fields of
 DeploymentOptions, the same as those of `legion deploy`.
@@ -94,7 +94,7 @@ def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
 
 def _driver(options: DeploymentOptions) -> IncludeLaunchDescription:
     """lbr_fri_ros2_stack's own bring-up of the arm."""
-    file = "hardware.launch.py" if options.robot == "lbr" else "gazebo.launch.py"
+    file = "gazebo.launch.py" if options.robot == "gazebo" else "hardware.launch.py"
     arguments = {
         "model": "iiwa7",
         "robot_name": "lbr",

@@ -18,6 +18,7 @@ from legion_core.config import load_yaml, require
 from legion_core.errors import ConfigurationError, unknown
 from legion_core.resources import resource
 from legion_core.tasks import task_names
+from legion_sim2real.robot import PROFILE_SUFFIXES, load_profile
 
 PACKAGE = "legion_ros"
 ROBOTS = ("mujoco", "lbr", "gazebo")
@@ -40,7 +41,9 @@ class DeploymentOptions:
         ConfigurationError: a value that is not allowed; the message names what is.
     """
 
-    robot: str = _option("mujoco", "the robot: simulated in MuJoCo, the real arm, or Gazebo", ROBOTS)
+    robot: str = _option(
+        "mujoco", f"the robot: {', '.join(ROBOTS)}, or the YAML file of a profile of your own arm (see config/robots)"
+    )
     policy: str = _option("", "folder of the policy bundle; empty: the one that comes with the package")
     namespace: str = _option("", "ROS namespace of the whole deployment; empty: none")
     rviz: bool = _option(False, "open RViz (needs a ROS 2 installation)")
@@ -64,6 +67,10 @@ class DeploymentOptions:
             if choices and value not in choices:
                 raise ConfigurationError(unknown(f.name, value, (c for c in choices if c)))
         bare = self.namespace.strip("/")
+        if not self.robot.endswith(PROFILE_SUFFIXES):
+            require(self.robot in ROBOTS, "robot", self.robot, f"{', '.join(ROBOTS)}, or a profile's YAML file")
+        else:
+            load_profile(self.robot)
         require(not bare or bool(_NAMESPACE.fullmatch(bare)), "namespace", self.namespace, "words joined by '/'")
         require(self.rate_hz == 0 or 1 <= self.rate_hz <= 200, "rate_hz", self.rate_hz, "1 to 200, or 0")
         require(0.05 <= self.real_time_factor <= 20, "real_time_factor", self.real_time_factor, "0.05 to 20")
@@ -81,7 +88,7 @@ class DeploymentOptions:
         if self.robot != "mujoco":
             for name, used in simulated.items():
                 require(not used, name, getattr(self, name), f"only with robot mujoco, not with {self.robot}")
-        require(not (self.bringup and self.robot == "mujoco"), "bringup", True, "only with robot lbr or gazebo")
+        require(not (self.bringup and self.robot == "mujoco"), "bringup", True, "not with robot mujoco")
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> DeploymentOptions:
@@ -100,6 +107,11 @@ class DeploymentOptions:
     def simulated_time(self) -> bool:
         """Whether the simulator gives the time on /clock instead of the wall clock."""
         return self.robot == "mujoco" and (self.lockstep or self.real_time_factor != 1.0)
+
+    @property
+    def profile(self) -> str:
+        """The robot's profile: its name, or the absolute path of its file, as nodes need not share this folder."""
+        return str(Path(self.robot).resolve()) if self.robot.endswith(PROFILE_SUFFIXES) else self.robot
 
     @property
     def root(self) -> str:
@@ -155,7 +167,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     """The processes of a deployment, in the order in which they are best started: the slowest first."""
     files = (str(resource("config/deploy.yaml")), *((options.params_file,) if options.params_file else ()))
     clock = (("/clock", f"{options.root}/clock"),) if options.root and options.simulated_time else ()
-    robot = {"robot": options.robot}
+    robot = {"robot": options.profile}
     policy = _chosen(options, "policy")
     rate = _chosen(options, "rate_hz")
 
@@ -197,7 +209,7 @@ def _chosen(options: DeploymentOptions, *names: str) -> dict[str, Any]:
 
 def _simulator(options: DeploymentOptions) -> dict[str, Any]:
     return {
-        "robot": options.robot,
+        "robot": options.profile,
         "mode": "lockstep" if options.lockstep else "realtime",
         "real_time_factor": options.real_time_factor,
         **_chosen(options, "task", "seed", "follow_task", "viewer"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +19,8 @@ from legion_sim2real.real2sim import Real2Sim
 from legion_sim2real.sim2real import Sim2Real, Sim2RealConfig
 
 PROFILES = Path("config") / "robots"
+PROFILE_SUFFIXES = (".yaml", ".yml")
+"""A robot of such a name is the file of a profile."""
 MISSED_PERIODS = 1.5
 """A timeout must be this many periods at least, or ordinary jitter would stop the arm."""
 
@@ -44,7 +46,7 @@ class RobotProfile:
     its actions commands are interpolated at `interpolation_rate_hz` (None: one command an action). `sync` says whether
     an observation is made of inputs with one and the same stamp (exact) or of the latest ones (latest).
     `command_interface` is the controller that takes the commands. `calibration` (None: the operator must bring one)
-    and `safety` are files, absolute or below `config/`.
+    and `safety` are files: absolute, beside the profile's own file, or below `config/`.
     """
 
     model: str
@@ -139,16 +141,22 @@ def profile_names() -> tuple[str, ...]:
 
 
 def load_profile(robot: str) -> RobotProfile:
-    """The profile of that name, or in that YAML file.
+    """The profile of that name, or in that YAML file; files that it names may lie beside it.
 
     Raises:
         ConfigurationError: there is none, or it is malformed.
     """
-    if robot.endswith((".yaml", ".yml")):
-        return config.load(RobotProfile, robot)
+    if robot.endswith(PROFILE_SUFFIXES):
+        profile, folder = config.load(RobotProfile, robot), Path(robot).resolve().parent
+        calibration = profile.calibration and _beside(folder, profile.calibration)
+        return replace(profile, calibration=calibration, safety=_beside(folder, profile.safety))
     if robot not in profile_names():
         raise ConfigurationError(unknown("robot", robot, profile_names()))
     return config.load(RobotProfile, resource(f"{PROFILES.as_posix()}/{robot}.yaml"))
+
+
+def _beside(folder: Path, name: str) -> str:
+    return str(folder / name) if (folder / name).is_file() else name
 
 
 def _config_file(name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -48,7 +49,8 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"robot": "kuka"}, "unknown robot 'kuka'; allowed: mujoco, lbr, gazebo"),
+        ({"robot": "kuka"}, "robot = 'kuka'; allowed: mujoco, lbr, gazebo, or a profile's YAML file"),
+        ({"robot": "/nowhere/arm.yaml"}, "cannot read /nowhere/arm.yaml"),
         ({"task": "juggle"}, "unknown task 'juggle'; allowed: reach, push"),
         ({"command_interface": "x"}, "allowed: forward_position_controller, joint_trajectory_controller"),
         ({"namespace": "a b"}, "namespace = 'a b'"),
@@ -57,13 +59,22 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"seed": -1}, "seed = -1"),
         ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with robot mujoco"),
         ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with robot mujoco"),
-        ({"bringup": True}, "bringup = True; allowed: only with robot lbr or gazebo"),
+        ({"bringup": True}, "bringup = True; allowed: not with robot mujoco"),
         ({"params_file": "/nowhere.yaml"}, "cannot read /nowhere.yaml"),
     ],
 )
 def test_wrong_options_are_named_with_what_is_allowed(given: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         DeploymentOptions(**given)
+
+
+def test_a_profile_of_ones_own_reaches_every_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(resource("config/robots/lbr.yaml"), tmp_path / "my_arm.yaml")
+    monkeypatch.chdir(tmp_path)
+    graph = graph_of(robot="my_arm.yaml")
+    assert "mujoco_node" not in graph
+    for node in ("real2sim_node", "sim2real_node", "monitor_node"):
+        assert graph[node].parameters["robot"] == str(tmp_path / "my_arm.yaml")
 
 
 def test_options_from_text_as_launch_gives_them() -> None:

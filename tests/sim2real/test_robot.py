@@ -30,6 +30,15 @@ def test_real_robot_needs_a_calibration_of_its_own(tmp_path):
     assert calibrated.make_sim2real().guard.limits.max_speed_m_s <= 0.25
 
 
+def test_files_of_a_profile_may_lie_beside_it(tmp_path):
+    settings = yaml.safe_load(resource("config/robots/lbr.yaml").read_text())
+    (tmp_path / "arm.yaml").write_text(yaml.safe_dump({**settings, "calibration": "table.yaml", "safety": "cell.yaml"}))
+    (tmp_path / "table.yaml").write_text(resource("config/calibration_mujoco.yaml").read_text())
+    limits = yaml.safe_load(resource("config/safety.yaml").read_text())
+    (tmp_path / "cell.yaml").write_text(yaml.safe_dump({**limits, "max_speed_m_s": 0.07}))
+    assert load_profile(str(tmp_path / "arm.yaml")).make_sim2real().guard.limits.max_speed_m_s == 0.07
+
+
 def test_names_follow_the_drivers(profile):
     assert profile.joint_names == tuple(f"lbr_A{i}" for i in range(1, 8))
     assert (profile.base_frame, profile.hand_frame) == ("lbr_link_0", "lbr_hand")
