@@ -60,6 +60,8 @@ class NodeStatus:
 class LegionClient:
     """A small node in a ROS context of its own; a context manager. Not for several threads.
 
+    `task`, `replies`, `episode` and `status` are what was heard last, `success` the first report of it in an episode.
+
     Args:
         namespace: that of the deployment, '' for none.
     """
@@ -79,6 +81,7 @@ class LegionClient:
         self.task = ""
         self.replies: list[Reply] = []
         self.episode: Episode | None = None
+        self.success: Episode | None = None
         self.status: dict[str, NodeStatus] = {}
         self.on_episode: Callable[[Episode], None] = lambda episode: None
         self.root = self.node.get_namespace().rstrip("/")
@@ -107,6 +110,10 @@ class LegionClient:
     def _on_episode(self, message: JointState) -> None:
         values = dict(zip(message.name, message.position, strict=True))
         self.episode = Episode(to_ns(message.header.stamp), values)
+        if not self.episode.success:
+            self.success = None
+        elif self.success is None:
+            self.success = self.episode
         self.on_episode(self.episode)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:

@@ -66,23 +66,37 @@ def run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, _end)
     from legion_ros.client import LegionClient
 
-    began = time.monotonic()
     with Starter(deployment_graph(deployment)) as starter, LegionClient(deployment.root) as client:
         progress = Progress(sys.stderr)
         try:
-            for event in starter.wait_ready():
-                progress.line(event)
-            progress.line(f"all nodes are active after {time.monotonic() - began:.1f} s (logs: {starter.folder})")
-            where = f"domain {domain}, namespace {deployment.root or '/'}"
-            if not options.once:
-                progress.line(f'running in {where}; legion say "..." gives a task, Ctrl-C ends')
-            if deployment.instruction and not _instruct(client, deployment.instruction, progress):
-                return 1 if options.once else _stay(starter, client, progress)
-            if options.once:
-                return _until_done(starter, client, progress, options.timeout)
-            return _stay(starter, client, progress)
+            return _operate(options, deployment, domain, starter, client, progress)
+        except KeyboardInterrupt:
+            return 130 if options.once else 0
         finally:
             progress.close()
+
+
+def _operate(
+    options: argparse.Namespace,
+    deployment: DeploymentOptions,
+    domain: int,
+    starter: Starter,
+    client: LegionClient,
+    progress: Progress,
+) -> int:
+    """From the first process to the end of the operator's wishes."""
+    began = time.monotonic()
+    for event in starter.wait_ready():
+        progress.line(event)
+    progress.line(f"all nodes are active after {time.monotonic() - began:.1f} s (logs: {starter.folder})")
+    if not options.once:
+        where = f"domain {domain}, namespace {deployment.root or '/'}"
+        progress.line(f'running in {where}; legion say "..." gives a task, Ctrl-C ends')
+    understood = not deployment.instruction or _instruct(client, deployment.instruction, progress)
+    if not options.once:
+        while True:
+            _watch(starter, client, progress)
+    return _until_done(starter, client, progress, options.timeout) if understood else 1
 
 
 def _instruct(client: LegionClient, sentence: str, progress: Progress) -> bool:
@@ -91,30 +105,19 @@ def _instruct(client: LegionClient, sentence: str, progress: Progress) -> bool:
     return reply.accepted
 
 
-def _stay(starter: Starter, client: LegionClient, progress: Progress) -> int:
-    """Until Ctrl-C."""
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            _watch(starter, client, progress)
-    return 0
-
-
 def _until_done(starter: Starter, client: LegionClient, progress: Progress, timeout_s: float) -> int:
     """Until the task is done or the time is up."""
     began = time.monotonic()
     # the simulator changes its scene when it hears of the task: what came before is another episode's
     client.wait(lambda: client.status_value("mujoco_node", "task") == client.task, 5.0)
-    client.episode = None
-    while time.monotonic() - began < timeout_s:
+    while client.success is None and time.monotonic() - began < timeout_s:
         _watch(starter, client, progress)
-        if client.episode is not None and client.episode.success:
-            break
-    done = client.episode is not None and client.episode.success
-    print(summary(client, done, time.monotonic() - began))
-    if done:
-        with contextlib.suppress(DeploymentError):
-            client.say("", timeout_s=2.0)
-    return 0 if done else 1
+    print(summary(client, time.monotonic() - began))
+    if client.success is None:
+        return 1
+    with contextlib.suppress(DeploymentError):
+        client.say("", timeout_s=2.0)
+    return 0
 
 
 def _watch(starter: Starter, client: LegionClient, progress: Progress) -> None:

@@ -83,10 +83,10 @@ def interventions(client: LegionClient) -> int:
     return int(client.status_value("sim2real_node", "interventions", 0.0))
 
 
-def summary(client: LegionClient, done: bool, seconds: float) -> str:
+def summary(client: LegionClient, seconds: float) -> str:
     """The outcome in one screen."""
-    episode = client.episode
-    rows = [("result", "success" if done else "not done in time"), ("task", client.task or "none")]
+    episode = client.success or client.episode
+    rows = [("result", "success" if client.success else "not done in time"), ("task", client.task or "none")]
     if episode is not None:
         rows.append(("steps", str(episode.step)))
         rows.append(("distance to goal", f"{1000 * episode.values['distance']:.0f} mm"))
