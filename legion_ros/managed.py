@@ -17,6 +17,7 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self.active = False
         self._failure: LegionError | None = None
+        self._raises = False
 
     def configure(self) -> None:
         """Load what the node works with and create its topics."""
@@ -38,9 +39,11 @@ class ManagedNode(LifecycleNode):
         Raises:
             LegionError: what kept the node from it.
         """
+        self._raises = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             if trigger() != TransitionCallbackReturn.SUCCESS:
                 raise self._failure or DeploymentError("the node could not be brought up; see its log")
+        self._raises = False
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._transition(self.configure)
@@ -69,7 +72,8 @@ class ManagedNode(LifecycleNode):
             step()
         except LegionError as error:
             self._failure = error
-            self.get_logger().error(str(error))
+            if not self._raises:
+                self.get_logger().error(str(error))
             return TransitionCallbackReturn.FAILURE
         except Exception:
             self.get_logger().error(traceback.format_exc())  # rclpy would swallow it
