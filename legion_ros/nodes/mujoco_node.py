@@ -43,6 +43,8 @@ from legion_sim2real.robot import RobotProfile
 NAME = "mujoco_node"
 REPORT_HZ = 10.0
 """In real time the episode is reported this often, and whenever it changes."""
+FLUSH_S = 0.2
+"""In simulated time a reset waits so long for what is still under way from the episode before."""
 STALL_S = 2.0
 """In lockstep the state is published again when no command has come for this long."""
 EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "command_latency_s")
@@ -211,12 +213,13 @@ class MujocoNode(Node):
     def _reset(self) -> None:
         """A new episode of the present `task` and `seed`.
 
-        By the clock the robot is away for a moment, so that everyone sees a gap in the stamps, not a leap of the arm.
+        By the wall clock the robot is away for a moment, so that everyone sees a gap in the stamps, not a leap of the
+        arm; simulated time leaps by itself.
         """
         self._plant.reset(self._task, self._seed)
         self._succeeded = self._done = False
         self._begins = True
-        self._resume_at = time.monotonic() + RESET_GAP_S / self._settings.real_time_factor
+        self._resume_at = time.monotonic() + (FLUSH_S if self._simulated_time else RESET_GAP_S)
         if self._lockstep:
             self._begin()
 

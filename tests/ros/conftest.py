@@ -78,9 +78,9 @@ class Bench:
         """Spin until the condition holds."""
         assert self._executor is not None
         end = time.monotonic() + timeout_s
-        while not condition() and time.monotonic() < end:
+        while not (fulfilled := condition()) and time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
-        return condition()
+        return fulfilled
 
     def settle(self, seconds: float = 0.3) -> None:
         """Spin for a while: for what must not happen."""

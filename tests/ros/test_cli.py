@@ -39,7 +39,7 @@ def test_help_loads_neither_ros_nor_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("deploy", "--robot", "kuka"), "unknown robot 'kuka'; allowed: mujoco, lbr, gazebo"),
+        (("deploy", "--robot", "kuka"), "robot = 'kuka'; allowed: mujoco, lbr, gazebo"),
         (("deploy", "--once"), "once = True; allowed: only with --instruction"),
         (("deploy", "--once", "--instruction", "x", "--robot", "gazebo"), "only with robot mujoco"),
         (("deploy", "--params-file", "/nowhere.yaml"), "cannot read /nowhere.yaml"),

@@ -25,7 +25,7 @@ from legion_ros.stamps import from_ns, to_seconds
 from legion_ros.vector_messages import float64_array, named_vector
 
 COMMANDS = "lbr/forward_position_controller/commands"
-SPEED = 0.25
+SPEED = 0.2
 """Simulated seconds a second: leaves a loaded machine time to look closely."""
 STOP_S = 0.1
 """After an incident nothing may command the arm to move for longer than this, in the robot's time."""
