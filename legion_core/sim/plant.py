@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -45,7 +46,8 @@ class RobotPlant:
     """The iiwa with position servos behind a first-order lag, in the scene of one of the ten tasks.
 
     `period_s` is one control period, a multiple of 2.5 ms; `robot_lag_s` the time constant of the lag on the
-    joint command. Scenes are built when first asked for and kept, so changing the task back and forth is cheap.
+    joint command. `distance_left` (m) is what the task's success rule measures, NaN before the first step.
+    Scenes are built when first asked for and kept, so changing the task back and forth is cheap.
 
     Raises:
         TaskError: an unknown task.
@@ -73,7 +75,7 @@ class RobotPlant:
         self._scene(task).start(seed)
         self.task = task
         self._clock_s += RESET_GAP_S
-        self.steps, self.reward, self.success = 0, 0.0, False
+        self.steps, self.reward, self.success, self.distance_left = 0, 0.0, False, math.nan
         return self.state()
 
     def step(self, joint_positions: Vector, gripper: float) -> PlantState:
@@ -88,6 +90,7 @@ class RobotPlant:
             raise SpaceError(f"command {command.tolist()}, {gripper}; expected {ARM_JOINTS} finite numbers and one")
         self.scene.joint_command = command
         self.reward, self.success = self.scene.advance(np.array((0.0, 0.0, 0.0, np.clip(gripper, -1.0, 1.0))))
+        self.distance_left = self.scene.distance_left
         self.steps += 1
         self._clock_s += self._frame_skip * _TIMESTEP_S
         return self.state()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from legion_ros.client import LegionClient
+    from legion_ros.client import Episode, LegionClient
 
 PLAIN_PERIOD_S = 2.0
 """Where the output is no terminal the live line is printed this often."""
@@ -66,7 +67,7 @@ def status_line(client: LegionClient) -> str:
     episode = client.episode
     if episode is not None:
         parts.append(f"step {episode.step}")
-        parts.append(f"{1000 * episode.values['distance']:.0f} mm to go")
+        parts.append(f"{_millimetres_left(episode)} to go")
         if episode.success:
             parts.append("done")
     parts.append(f"guard {interventions(client)}")
@@ -76,6 +77,12 @@ def status_line(client: LegionClient) -> str:
     parts.append(" ".join(rates) + " Hz" if rates else "no diagnostics yet")
     parts += [f"{name}: {status.message}" for name, status in client.status.items() if status.level > 0]
     return " | ".join(parts)
+
+
+def _millimetres_left(episode: Episode) -> str:
+    """What the task's success rule measures; unknown before the first step."""
+    distance_m = episode.values["distance"]
+    return "- mm" if math.isnan(distance_m) else f"{1000 * distance_m:.0f} mm"
 
 
 def interventions(client: LegionClient) -> int:
@@ -89,7 +96,7 @@ def summary(client: LegionClient, seconds: float) -> str:
     rows = [("result", "success" if client.success else "not done in time"), ("task", client.task or "none")]
     if episode is not None:
         rows.append(("steps", str(episode.step)))
-        rows.append(("distance to goal", f"{1000 * episode.values['distance']:.0f} mm"))
+        rows.append(("left to the target", _millimetres_left(episode)))
     rows.append(("time", f"{seconds:.1f} s"))
     guard = client.status["sim2real_node"].values if "sim2real_node" in client.status else {}
     named = {key.removeprefix("guard."): value for key, value in guard.items() if key.startswith("guard.")}

@@ -273,15 +273,13 @@ class MujocoNode(Node):
 
     def _publish_episode(self, stamp: Time) -> None:
         plant = self._plant
-        seen = plant.scene.task_state()
-        moved = seen.hand if plant.task == "reach" else seen.object
         values = (
             plant.steps,
             self._succeeded,
             self._done,
             plant.reward,
             self._seed,
-            float(np.linalg.norm(moved - seen.goal)),
+            plant.distance_left,
             self._command_latency_s,
         )
         self._episode_publisher.publish(named_vector(stamp, EPISODE_FIELDS, values))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from processes import alive
 
 from legion_core.errors import ConfigurationError, DeploymentError
 from legion_ros.deployment import NodeSpec, Respawn
@@ -45,14 +46,6 @@ def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
     return condition()
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def pid_of(starter: Starter, name: str) -> int:

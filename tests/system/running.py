@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 POLICY = os.environ.get("LEGION_TEST_POLICY", "")
@@ -24,12 +23,3 @@ def deployment(**options: Any) -> Iterator[tuple[Any, Any]]:
         for _ in starter.wait_ready():
             pass
         yield starter, client
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running import POLICY, alive
+from processes import alive
+from running import POLICY
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
