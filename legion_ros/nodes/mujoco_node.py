@@ -47,6 +47,8 @@ FLUSH_S = 0.2
 """In simulated time a reset waits so long for what is still under way from the episode before."""
 STALL_S = 2.0
 """In lockstep the state is published again when no command has come for this long."""
+VIEW = ((0.07, 0.5, 0.32), 1.7, 38.5, -25.0)
+"""Where MuJoCo's window looks at first: a point (m, sim frame), the distance to it (m), azimuth and elevation (deg)."""
 EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "command_latency_s")
 
 
@@ -310,7 +312,7 @@ class _Viewer:
 
         self._launch = mujoco.viewer.launch_passive
         self._task = ""
-        self._handle = None
+        self._handle: Any = None
 
     def show(self, plant: RobotPlant) -> None:
         """Draw the present state."""
@@ -319,6 +321,8 @@ class _Viewer:
                 self._handle.close()
             self._handle = self._launch(plant.model, plant.data, show_left_ui=False, show_right_ui=False)
             self._task = plant.task
+            camera = self._handle.cam
+            camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = VIEW
         if self._handle is not None and self._handle.is_running():
             self._handle.sync()
 
