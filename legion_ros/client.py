@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -22,6 +25,8 @@ from legion_ros import topics
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.stamps import to_ns
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,23 @@ class NodeStatus:
     message: str
     values: dict[str, str]
     received_s: float = field(default_factory=time.monotonic)
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the end: an exception in the middle of rclpy may surface as another one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = [(number, signal.signal(number, lambda n, _: caught.append(n))) for number in ENDING_SIGNALS]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    if caught:
+        signal.raise_signal(caught[0])
 
 
 class LegionClient:
@@ -133,7 +155,7 @@ class LegionClient:
         """Handle what arrives during that time."""
         end = time.monotonic() + timeout_s
         while (left := end - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
+            self._spin_once(left)
 
     def wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Handle what arrives until `condition` holds; False when it does not in time."""
@@ -142,8 +164,12 @@ class LegionClient:
             left = end - time.monotonic()
             if left <= 0:
                 return False
-            self._executor.spin_once(timeout_sec=min(left, 0.05))
+            self._spin_once(min(left, 0.05))
         return True
+
+    def _spin_once(self, timeout_s: float) -> None:
+        with _signals_deferred():
+            self._executor.spin_once(timeout_sec=min(timeout_s, 0.1))
 
     def say(self, sentence: str, timeout_s: float = 30.0) -> Reply:
         """Say a sentence and wait for the reply to it.

@@ -73,10 +73,11 @@ def test_no_process_is_left_behind(ending: signal.Signals) -> None:
     assert len(nodes) == 6
     process.send_signal(ending)
     code = process.wait(20)
-    assert code == (-9 if ending == signal.SIGKILL else 0)
-    assert until(lambda: not any(alive(pid) for pid in nodes))
     assert process.stderr is not None
-    assert "Traceback" not in process.stderr.read()
+    said = process.stderr.read()
+    assert code == (-9 if ending == signal.SIGKILL else 0), said
+    assert until(lambda: not any(alive(pid) for pid in nodes))
+    assert "Traceback" not in said
 
 
 def test_say_reaches_the_deployment_of_its_namespace_only() -> None:
