@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -24,9 +22,8 @@ from legion_core.errors import DeploymentError
 from legion_ros import topics
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
+from legion_ros.signals import ending_signals
 from legion_ros.stamps import to_ns
-
-ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -60,23 +57,6 @@ class NodeStatus:
     message: str
     values: dict[str, str]
     received_s: float = field(default_factory=time.monotonic)
-
-
-@contextmanager
-def _signals_deferred() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the end: an exception in the middle of rclpy may surface as another one."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-    before = [(number, signal.signal(number, lambda n, _: caught.append(n))) for number in ENDING_SIGNALS]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
-    if caught:
-        signal.raise_signal(caught[0])
 
 
 class LegionClient:
@@ -168,8 +148,12 @@ class LegionClient:
         return True
 
     def _spin_once(self, timeout_s: float) -> None:
-        with _signals_deferred():
+        """Ctrl-C and SIGTERM wait until the end: an exception in the middle of rclpy may surface as another one."""
+        caught: list[int] = []
+        with ending_signals(lambda number, _: caught.append(number)):
             self._executor.spin_once(timeout_sec=min(timeout_s, 0.1))
+        if caught:
+            signal.raise_signal(caught[0])
 
     def say(self, sentence: str, timeout_s: float = 30.0) -> Reply:
         """Say a sentence and wait for the reply to it.

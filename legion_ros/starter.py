@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from legion_core.errors import DeploymentError
 from legion_ros.deployment import PACKAGE, NodeSpec
 from legion_ros.domain import domain_id, try_lock
 from legion_ros.ready import READY_FD
+from legion_ros.signals import ending_signals
 
 GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 """How a process is asked to end, and how long each request is given."""
@@ -198,7 +198,7 @@ class Starter:
 
     def stop(self) -> None:
         """End every process: politely first, then not. An impatient Ctrl-C does not interrupt it."""
-        with _deaf_to(signal.SIGINT, signal.SIGTERM):
+        with ending_signals(signal.SIG_IGN):
             for number, grace_s in GRACE_S:
                 for process in self.processes:
                     process.signal(number)
@@ -206,20 +206,6 @@ class Starter:
                 while time.monotonic() < deadline and not all(process.ended() for process in self.processes):
                     time.sleep(0.02)
         self._lock.close()
-
-
-@contextlib.contextmanager
-def _deaf_to(*numbers: signal.Signals) -> Iterator[None]:
-    """Ignore these signals meanwhile; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _command(spec: NodeSpec, folder: Path) -> list[str]:
