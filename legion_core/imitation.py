@@ -31,6 +31,7 @@ from legion_core.demonstrations import Demonstrations, Noise, Rollout, collect
 from legion_core.embedding import InstructionEncoder
 from legion_core.errors import BundleError
 from legion_core.evaluation import Evaluation, chunks, evaluate_direct
+from legion_core.knowledge import KnowledgeSpace
 from legion_core.mixture import fit_knowledge
 from legion_core.networks import PolicyNetwork
 from legion_core.sim import EVALUATION_SEED_BASE, ArmBridge
@@ -131,7 +132,7 @@ def train(
         "config": asdict(config),
         "transitions": learner.size,
         "rounds": training.history,
-        "mixture_purity": learner.purity(),
+        "mixture_purity": learner.purity(bundle.knowledge),
         "training_seconds": round(trained_s),
         "total_seconds": round(time.perf_counter() - start),
         "python": platform.python_version(),
@@ -228,10 +229,10 @@ class Learner:
         language = self._language
         return PolicyBundle(manifest, self.network.weights(), knowledge, language.embeddings, language.refused)
 
-    def purity(self) -> float:
-        """The share of latents whose component stands for their own task."""
+    def purity(self, knowledge: KnowledgeSpace) -> float:
+        """The share of latents whose component of `knowledge` stands for their own task."""
         _, latents, names = self._latents()
-        return self.bundle().knowledge.purity(latents, names)
+        return knowledge.purity(latents, names)
 
     def _inference_loss(self, index: Tensor) -> Tensor:
         """LEGION's: half the squared error of the next observation, that of the context, and the divergence.
