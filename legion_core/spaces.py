@@ -21,7 +21,16 @@ LEGION_FIELDS: tuple[str, ...] = tuple(
 GRIPPER_OPENING = "gripper_opening"
 """Finger distance over its maximum, 0 closed to 1 open."""
 
-KNOWN_FIELDS: tuple[str, ...] = (*LEGION_FIELDS, GRIPPER_OPENING)
+DEFAULT_FIELDS: tuple[str, ...] = (*LEGION_FIELDS, GRIPPER_OPENING)
+"""What an observation holds unless somebody asks for more."""
+
+ORIENTATION_FIELDS: tuple[str, ...] = tuple(f"object_q{part}" for part in "xyzw")
+"""The object's orientation as a unit quaternion with w >= 0; no rotation where the task tells none."""
+
+KNOWN_FIELDS: tuple[str, ...] = (*DEFAULT_FIELDS, *ORIENTATION_FIELDS)
+FIFTY_FIELDS: tuple[str, ...] = KNOWN_FIELDS
+"""What Meta-World's fifty tasks need: four of their rewards judge how the object is turned."""
+
 ACTION_FIELDS: tuple[str, ...] = ("dx", "dy", "dz", "gripper")
 ACTION_SCALE_M = 0.01
 """Displacement of the hand target for an action component of 1, metres a policy step (Meta-World)."""
@@ -31,12 +40,17 @@ def _zeros3() -> Vector:
     return np.zeros(3)
 
 
+def _unknown4() -> Vector:
+    return np.full(4, np.nan)
+
+
 @dataclass
 class TaskState:
     """What a policy can see of the world, in the simulation frame (metres; y away from the robot, z up).
 
     `hand`, `object`, `object2` and `goal` are positions of shape (3,); `object2` stays zero where the
-    task has one object. `gripper_opening` is in [0, 1].
+    task has one object. `gripper_opening` is in [0, 1]. `object_quaternion` is (x, y, z, w), w >= 0, and NaN
+    where nobody measures it: who asks for it all the same then sees that it is missing.
     """
 
     hand: Vector
@@ -44,6 +58,7 @@ class TaskState:
     goal: Vector
     object2: Vector = field(default_factory=_zeros3)
     gripper_opening: float = 1.0
+    object_quaternion: Vector = field(default_factory=_unknown4)
 
 
 @dataclass(frozen=True)
@@ -54,7 +69,7 @@ class ObservationSpec:
         SpaceError: no field, an unknown field or a field named twice.
     """
 
-    fields: tuple[str, ...] = KNOWN_FIELDS
+    fields: tuple[str, ...] = DEFAULT_FIELDS
     _index: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +90,8 @@ class ObservationSpec:
 
     def pack(self, state: TaskState) -> Float32:
         """The observation vector of `state`, float32 of shape (size,)."""
-        values = np.concatenate((state.hand, state.object, state.object2, state.goal, (state.gripper_opening,)))
+        opening = (state.gripper_opening,)
+        values = np.concatenate((state.hand, state.object, state.object2, state.goal, opening, state.object_quaternion))
         return values[self._index].astype(np.float32)
 
     def order(self, names: Sequence[str], values: Sequence[float]) -> Float32:

@@ -1,30 +1,39 @@
-"""LEGION's ten manipulation tasks: canonical names, descriptions and phrasings (data/tasks.yaml)."""
+"""LEGION's ten manipulation tasks, and Meta-World's fifty: names, descriptions and phrasings (data/tasks*.yaml)."""
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from legion_core.config import from_mapping, load_yaml, require
 from legion_core.errors import TaskError, unknown
 
 TASKS_FILE = Path(__file__).parent / "data" / "tasks.yaml"
+FORTY_FILE = TASKS_FILE.with_name("tasks_mt50.yaml")
+EPISODE_STEPS = 150
+"""Length of an episode in LEGION."""
+
+TaskSet = Literal["ten", "fifty"]
 
 
 @dataclass(frozen=True)
 class Task:
     """One task: its canonical `name`, the `metaworld` environment id, the `description` that names it in the
-    training language and further `phrasings` of the same instruction."""
+    training language, further `phrasings` of the same instruction and the `max_steps` of an episode."""
 
     name: str
     metaworld: str
     description: str
     phrasings: tuple[str, ...]
+    max_steps: int = EPISODE_STEPS
 
     def __post_init__(self) -> None:
         require(bool(self.description.strip()), "description", self.description, "a sentence")
         require(len(self.phrasings) > 0, "phrasings", self.phrasings, "at least one sentence")
+        require(self.max_steps > 0, "max_steps", self.max_steps, "> 0")
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -34,23 +43,47 @@ class Task:
 
 @cache
 def all_tasks() -> tuple[Task, ...]:
-    """The ten tasks in the paper's curriculum order."""
-    data = load_yaml(TASKS_FILE)
-    return tuple(from_mapping(Task, {"name": name, **entry}, f"{TASKS_FILE}: {name}") for name, entry in data.items())
+    """LEGION's ten tasks in the paper's curriculum order."""
+    return _read(TASKS_FILE)
+
+
+@cache
+def fifty_tasks() -> tuple[Task, ...]:
+    """All of Meta-World's tasks: the ten first, then the other forty in alphabetical order."""
+    return (*all_tasks(), *sorted(_read(FORTY_FILE), key=lambda task: task.name))
+
+
+def task_set(name: TaskSet) -> tuple[Task, ...]:
+    """LEGION's `ten` tasks or Meta-World's `fifty`.
+
+    Raises:
+        TaskError: another name.
+    """
+    sets = {"ten": all_tasks, "fifty": fifty_tasks}
+    if name not in sets:
+        raise TaskError(unknown("task set", name, sets))
+    return sets[name]()
 
 
 def task_names() -> tuple[str, ...]:
-    """The canonical names in curriculum order."""
+    """The canonical names of the ten in curriculum order."""
     return tuple(task.name for task in all_tasks())
 
 
-def get_task(name: str) -> Task:
-    """The task of that canonical name.
+def get_task(name: str, tasks: TaskSet = "fifty") -> Task:
+    """The task of that canonical name in that set.
 
     Raises:
-        TaskError: there is none; the message lists the names.
+        TaskError: there is none; the message names those that look like it, then all.
     """
-    for task in all_tasks():
-        if task.name == name:
-            return task
-    raise TaskError(unknown("task", name, task_names()))
+    known = {task.name: task for task in task_set(tasks)}
+    if name in known:
+        return known[name]
+    similar = difflib.get_close_matches(name, known, n=3)
+    guess = f" (did you mean {', '.join(similar)}?)" if similar else ""
+    raise TaskError(f"unknown task {name!r}{guess}; allowed: {', '.join(known)}")
+
+
+def _read(path: Path) -> tuple[Task, ...]:
+    entries = load_yaml(path).items()
+    return tuple(from_mapping(Task, {"name": name, **entry}, f"{path}: {name}") for name, entry in entries)

@@ -8,7 +8,7 @@ import pytest
 from legion_core.bundle import EmbeddingModel, Manifest, PolicyBundle
 from legion_core.inference import Architecture, weight_shapes
 from legion_core.knowledge import KnowledgeSpace
-from legion_core.spaces import KNOWN_FIELDS
+from legion_core.spaces import DEFAULT_FIELDS
 from legion_core.tasks import all_tasks
 
 EMBEDDING_SIZE = 384
@@ -24,7 +24,7 @@ def random_bundle() -> PolicyBundle:
     architecture = Architecture()
     weights = {
         name: (rng.normal(size=shape) / np.sqrt(shape[-1])).astype(np.float32)
-        for name, shape in weight_shapes(architecture, len(KNOWN_FIELDS), EMBEDDING_SIZE).items()
+        for name, shape in weight_shapes(architecture, len(DEFAULT_FIELDS), EMBEDDING_SIZE).items()
     }
     weights["observation_scale"] = np.abs(weights["observation_scale"]) + np.float32(0.1)
 
@@ -39,7 +39,7 @@ def random_bundle() -> PolicyBundle:
         tasks=names,
     )
     manifest = Manifest(
-        observation=KNOWN_FIELDS,
+        observation=DEFAULT_FIELDS,
         embedding=EmbeddingModel("random", EMBEDDING_SIZE),
         tasks=tasks,
         components=names,

@@ -1,21 +1,22 @@
-"""LEGION's ten tasks on the iiwa, built at run time from the installed Meta-World."""
+"""LEGION's ten tasks and Meta-World's fifty on the iiwa, built at run time from the installed Meta-World."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from legion_core.errors import SimulationError
-from legion_core.sim.env import MAX_STEPS, MocapEnv, TaskEnv
+from legion_core.sim.env import MocapEnv, TaskEnv
 from legion_core.sim.placement import BASE_POSITION_M, BASE_YAW_RAD
 from legion_core.sim.plant import PlantState, RobotPlant
 from legion_core.sim.scene import ACTUATIONS, ARMS, check_choice
 from legion_core.sim.servo import ArmBridge, ServoEnv
 from legion_core.spaces import ObservationSpec
+from legion_core.tasks import EPISODE_STEPS as MAX_STEPS
 
 EVALUATION_SEED_BASE = 1_000_000
 """Seeds from here on are for evaluation only; training draws its layouts from smaller ones."""
 
-_ALL_FIELDS = ObservationSpec()
+_DEFAULT_SPEC = ObservationSpec()
 
 __all__ = [
     "ACTUATIONS",
@@ -38,11 +39,14 @@ def make_env(
     arm: str = "iiwa7",
     actuation: str = "mocap",
     bridge: Callable[[], ArmBridge] | None = None,
-    spec: ObservationSpec = _ALL_FIELDS,
-    max_steps: int = MAX_STEPS,
+    spec: ObservationSpec = _DEFAULT_SPEC,
+    max_steps: int | None = None,
     render_mode: str | None = None,
 ) -> TaskEnv:
-    """One of the ten tasks as a Gymnasium environment; servo actuation needs a bridge factory.
+    """One of the tasks as a Gymnasium environment; servo actuation needs a bridge factory.
+
+    Mocap actuation has all fifty tasks, servo actuation LEGION's ten. An episode lasts `max_steps`, by default the
+    task's own.
 
     Raises:
         TaskError: an unknown task.

@@ -14,7 +14,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from legion_core.description import Joint, Link, RobotDescription, Shape
+from legion_core.description import Joint, Link, RobotDescription, Shape, load_description
 from legion_core.errors import SimulationError
 from legion_core.sim.placement import BASE_POSITION_M, BASE_QUATERNION
 from legion_core.spaces import Vector
@@ -128,27 +128,37 @@ def add_weld(spec: Any) -> None:
     )
 
 
-def home_posture(model: mujoco.MjModel, hand: Vector) -> Vector:
+def arm_addresses(model: mujoco.MjModel) -> tuple[slice, slice]:
+    """Where the seven joints stand in qpos and in qvel: in front, unless the scene lists a loose object before them."""
+    first = model.joint(load_description().arm_joints[0])
+    q, v = first.qposadr.item(), first.dofadr.item()
+    return slice(q, q + ARM_JOINTS), slice(v, v + ARM_JOINTS)
+
+
+def home_posture(model: mujoco.MjModel, hand: Vector, tilted: bool = False) -> Vector:
     """Joint positions (7,) that put the hand at that point (sim frame), the tool pointing down, the elbow up.
+
+    With `tilted` the tool may point anywhere, which reaches further (to a millimetre).
 
     Raises:
         SimulationError: the point is out of reach.
     """
     data = mujoco.MjData(model)
-    body, limits = model.body("hand").id, model.jnt_range[:ARM_JOINTS]
+    body, (joints, rates) = model.body("hand").id, arm_addresses(model)
+    limits = model.jnt_range[model.dof_jntid[rates]]
     position_jacobian, rotation_jacobian = np.zeros((3, model.nv)), np.zeros((3, model.nv))
     q, error = NOMINAL.copy(), np.zeros(6)
     for _ in range(200):
-        data.qpos[:ARM_JOINTS] = q
+        data.qpos[joints] = q
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         error[:3] = hand - data.xpos[body]
         mujoco.mju_subQuat(error[3:], np.array(TOOL_DOWN), data.xquat[body])
-        error[3:] = data.xmat[body].reshape(3, 3) @ error[3:]
-        if np.abs(error).max() < 1e-6:
+        error[3:] = 0.0 if tilted else data.xmat[body].reshape(3, 3) @ error[3:]
+        if np.abs(error).max() < (1e-3 if tilted else 1e-6):
             return q
         mujoco.mj_jacBody(model, data, position_jacobian, rotation_jacobian, body)
-        jacobian = np.vstack((position_jacobian, rotation_jacobian))[:, :ARM_JOINTS]
+        jacobian = np.vstack((position_jacobian, (not tilted) * rotation_jacobian))[:, rates]
         inverse = jacobian.T @ np.linalg.inv(jacobian @ jacobian.T + 1e-6 * np.eye(6))
         step = inverse @ error + (np.eye(ARM_JOINTS) - inverse @ jacobian) @ (0.2 * (NOMINAL - q))
         q = np.clip(q + np.clip(step, -0.2, 0.2), limits[:, 0], limits[:, 1])

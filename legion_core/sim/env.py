@@ -1,4 +1,4 @@
-"""The ten tasks as Gymnasium environments with LEGION's observation and action."""
+"""The tasks as Gymnasium environments with LEGION's observation and action."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from legion_core.sim.fast_task import FastTask
 from legion_core.sim.metaworld_tasks import make_task
 from legion_core.sim.rendering import Image, OffscreenRenderer
 from legion_core.spaces import ACTION_FIELDS, Float32, ObservationSpec, TaskState, Vector
-
-MAX_STEPS = 150
-"""Length of an episode in LEGION."""
+from legion_core.tasks import get_task
 
 IMAGE_SIZE = (640, 480)
 
@@ -26,13 +24,14 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     """One task; observation float32 (fields,), action float32 (4,) in [-1, 1].
 
     `info` holds `success` (solved at this step) and `episode_success` (at any step so far). Episodes are
-    truncated after `max_steps` and never terminate.
+    truncated after `max_steps` (by default the task's own) and never terminate.
     """
 
-    def __init__(self, task: str, spec: ObservationSpec, max_steps: int, render_mode: str | None) -> None:
+    def __init__(self, task: str, spec: ObservationSpec, max_steps: int | None, render_mode: str | None) -> None:
         if render_mode not in (None, "rgb_array"):
             raise SpaceError(f"render_mode = {render_mode!r}; allowed: None, rgb_array")
-        self.task, self.observation_spec, self.max_steps, self.render_mode = task, spec, max_steps, render_mode
+        self.task, self.observation_spec, self.render_mode = task, spec, render_mode
+        self.max_steps = get_task(task).max_steps if max_steps is None else max_steps
         self.observation_space = Box(-np.inf, np.inf, (spec.size,), np.float32)
         self.action_space = Box(-1.0, 1.0, (len(ACTION_FIELDS),), np.float32)
         self._renderer: OffscreenRenderer | None = None
@@ -110,7 +109,9 @@ class MocapEnv(TaskEnv):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 80}  # noqa: RUF012
 
-    def __init__(self, task: str, arm: str, spec: ObservationSpec, max_steps: int, render_mode: str | None) -> None:
+    def __init__(
+        self, task: str, arm: str, spec: ObservationSpec, max_steps: int | None, render_mode: str | None
+    ) -> None:
         self._scene = make_task(task, arm, "mocap")
         super().__init__(task, spec, max_steps, render_mode)
 

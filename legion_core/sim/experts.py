@@ -13,12 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import metaworld.policies as stock
 import numpy as np
+from metaworld.policies import ENV_POLICY_MAP
 
-from legion_core.errors import TaskError, unknown
 from legion_core.spaces import Vector
-from legion_core.tasks import task_names
+from legion_core.tasks import get_task
 
 # the stock experts warn of every action that they leave to be clipped
 warnings.filterwarnings("ignore", message="Constant.s. may be too high", module="metaworld.policies")
@@ -44,16 +43,15 @@ def expert_action(task: str, observation: Vector) -> Vector:
         # scaled as a whole, so that the hand goes straight to its aim
         action: Vector = np.append(motion / max(1.0, float(np.abs(motion).max())), gripper)
         return action
-    if task not in STOCK:
-        raise TaskError(unknown("task", task, task_names()))
-    # one of the stock experts writes into the observation it is given
-    stock_action: Vector = np.clip(_stock(STOCK[task]).get_action(observation.copy()), -1.0, 1.0)
+    # some of the stock experts write into the observation they are given
+    stock_action: Vector = np.clip(_stock(task).get_action(observation.copy()), -1.0, 1.0)
     return stock_action
 
 
 @cache
-def _stock(name: str) -> Any:
-    return getattr(stock, f"Sawyer{name}V3Policy")()
+def _stock(task: str) -> Any:
+    expert: Any = ENV_POLICY_MAP[get_task(task).metaworld]
+    return expert()
 
 
 def _above(point: Vector, offset: float, tolerance: float, clearance: float, slope: float = 4.0) -> Vector:
@@ -156,8 +154,4 @@ OURS: dict[str, Expert] = {
     "peg-unplug-side": _pull_peg,
     "window-open": _slide_window(-1.0),
     "window-close": _slide_window(1.0),
-}
-STOCK = {
-    "faucet-open": "FaucetOpen",
-    "button-press-topdown": "ButtonPressTopdown",
 }

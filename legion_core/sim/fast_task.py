@@ -27,6 +27,8 @@ class FastTask(SawyerXYZEnv):
 
     max_path_length = sys.maxsize
     _ids: dict[str, int] | None = None
+    _scalar_first = True
+    """Whether the task tells its object's quaternion as (w, x, y, z), as MuJoCo does, or as scipy does."""
 
     def __init__(self, model: mujoco.MjModel, frame_skip: int) -> None:
         self._compiled = model
@@ -34,6 +36,7 @@ class FastTask(SawyerXYZEnv):
         self.frame_skip = frame_skip
         self._set_task_called = True
         self._layouts = np.random.default_rng()
+        self._settled = False
         self._partially_observable = False
         self.__dict__.pop("sawyer_observation_space", None)
         self.observation_space = self.sawyer_observation_space
@@ -47,7 +50,7 @@ class FastTask(SawyerXYZEnv):
         """Meta-World's own reset, to the layout of `seed` or to the next one of the seed before."""
         if seed is not None:
             self._layouts = np.random.default_rng([seed])
-        self._last_rand_vec = self._sample_layout()
+        self._settled = False
         self.reset()
         # some resets move a joint and leave the positions that follow from it as they were
         mujoco.mj_kinematics(self.model, self.data)
@@ -78,19 +81,32 @@ class FastTask(SawyerXYZEnv):
             hand=observation[:3],
             object=observation[4:7],
             goal=self._get_pos_goal().copy(),
+            object2=observation[11:14],
             gripper_opening=float(observation[3]),
+            object_quaternion=self._orientation(observation[7:11]),
         )
 
-    def _sample_layout(self) -> Vector:
-        """A layout from the task's own reset space that its `reset_model` accepts."""
-        space = self._random_reset_space
-        assert space is not None
-        while True:
-            layout: Vector = self._layouts.uniform(space.low, space.high)
-            # reach, push and pick-place draw again while object and goal are this close; given the same
-            # layout again they would do so for ever
-            if layout.size != 6 or np.linalg.norm(layout[:2] - layout[3:5]) >= 0.15:
-                return layout
+    def _orientation(self, told: Vector) -> Vector:
+        """The quaternion (x, y, z, w), w >= 0, of the one `told` in the task's own order; no rotation of none told."""
+        x, y, z, w = told[[1, 2, 3, 0]] if self._scalar_first else told
+        if x == y == z == w == 0.0:
+            w = 1.0
+        return np.array((x, y, z, w)) if w >= 0.0 else np.array((-x, -y, -z, -w))
+
+    def _get_state_rand_vec(self) -> Vector:
+        """The layout of this reset: the task's own `reset_model` draws until it likes one."""
+        if not self._settled:
+            space = self._random_reset_space
+            assert space is not None
+            self._last_rand_vec = self._layouts.uniform(space.low, space.high)
+        assert self._last_rand_vec is not None
+        return self._last_rand_vec
+
+    def reset_model(self) -> Vector:
+        """Meta-World's, which its `reset` runs twice: the second time in the layout that the first has settled on."""
+        observation = super().reset_model()
+        self._settled = True
+        return observation
 
     # -- faster equals of Meta-World's helpers ---------------------------------------------------------------
 
@@ -125,8 +141,10 @@ class FastTask(SawyerXYZEnv):
         observation = np.zeros(18)
         observation[:3] = hand
         observation[3] = min(math.dist(right, left) / MAXIMUM_OPENING_M, 1.0)
-        observation[4:7] = self._get_pos_objects()
-        observation[7:11] = self._get_quat_objects()
+        positions, quaternions = self._get_pos_objects(), self._get_quat_objects()
+        observation[4:7], observation[7:11] = positions[:3], quaternions[:4]
+        if len(positions) > 3:
+            observation[11:14], observation[14:18] = positions[3:], quaternions[4:]
         return observation
 
     def _get_obs(self) -> Vector:
@@ -148,19 +166,26 @@ class FastTask(SawyerXYZEnv):
         mujoco.mj_step(self.model, self.data, nstep=n_frames)
 
 
-class GeomOrientation(FastTask):
-    """For the tasks whose object quaternion Meta-World takes from a geom's rotation matrix through scipy."""
+class MatrixOrientation(FastTask):
+    """For the tasks whose object quaternion Meta-World takes from a rotation matrix through scipy."""
 
-    _orientation_geom = "objGeom"
+    _scalar_first = False
+    _oriented = ("geom", "objGeom")
+    """What is turned: a geom, site or body, and its name."""
 
     def _get_quat_objects(self) -> Vector:
-        return quaternion_xyzw(self.data.geom_xmat[self._id("geom", self._orientation_geom)])
+        kind, name = self._oriented
+        matrices = {"geom": self.data.geom_xmat, "site": self.data.site_xmat, "body": self.data.xmat}[kind]
+        return quaternion_xyzw(matrices[self._id(kind, name)])
 
 
-class HandleOrientation(GeomOrientation):
-    """The door's handle is the geom in question."""
+class StickOrientation(MatrixOrientation):
+    """The stick is turned; of the thermos beside it Meta-World tells no orientation."""
 
-    _orientation_geom = "handle"
+    _oriented = ("body", "stick")
+
+    def _get_quat_objects(self) -> Vector:
+        return np.append(super()._get_quat_objects(), np.zeros(4))
 
 
 def quaternion_xyzw(matrix: Vector) -> Vector:

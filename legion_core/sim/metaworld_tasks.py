@@ -1,4 +1,4 @@
-"""The ten Meta-World task classes with the arm of choice: unmodified tasks behind two small mixins."""
+"""Meta-World's fifty task classes with the arm of choice: unmodified tasks behind two small mixins."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
-from legion_core.sim.arm import ARM_JOINTS, TOOL_DOWN, home_posture
-from legion_core.sim.fast_task import FastTask, GeomOrientation, HandleOrientation
+from legion_core.errors import SimulationError
+from legion_core.sim.arm import ARM_JOINTS, TOOL_DOWN, arm_addresses, home_posture
+from legion_core.sim.fast_task import FastTask, MatrixOrientation, StickOrientation
 from legion_core.sim.scene import build_model, check_choice
 from legion_core.spaces import Vector
 from legion_core.tasks import Task, get_task
@@ -25,11 +26,19 @@ OPEN = (-1.0, 1.0)
 class IiwaTask(FastTask):
     """Starts from a posture found by inverse kinematics: all joints at zero would be a singularity."""
 
+    start_from: tuple[float, float, float] | None = None
+    """Where the hand begins if not where Meta-World says."""
+
+    def __init__(self, model: mujoco.MjModel, frame_skip: int) -> None:
+        super().__init__(model, frame_skip)
+        if self.start_from is not None:
+            self.hand_init_pos = np.array(self.start_from)
+
     def _reset_hand(self, steps: int = SETTLE_TICKS) -> None:
         """Meta-World's contract: the open hand at rest at `hand_init_pos`, and `init_tcp` where it is then."""
         hand = np.clip(np.asarray(self.hand_init_pos, float), self.mocap_low, self.mocap_high)
-        self.data.qpos[:ARM_JOINTS] = self.home(hand)
-        self.data.qvel[:ARM_JOINTS] = 0.0
+        joints, rates = arm_addresses(self.model)
+        self.data.qpos[joints], self.data.qvel[rates] = self.home(hand), 0.0
         mujoco.mj_forward(self.model, self.data)
         self._hold(hand)
         for _ in range(min(steps, SETTLE_TICKS)):
@@ -38,7 +47,11 @@ class IiwaTask(FastTask):
 
     def home(self, hand: Vector) -> Vector:
         """Joint positions (7,) with the hand at that point of the sim frame."""
-        return home_posture(self.model, hand)
+        try:
+            return home_posture(self.model, hand)
+        except SimulationError:
+            # such as the start of door-close
+            return home_posture(self.model, hand, tilted=True)
 
     def _hold(self, hand: Vector) -> None:
         """Make the actuation keep the hand where it is."""
@@ -79,14 +92,23 @@ OBJECT_BODIES = {
     "window-open": "window",
     "window-close": "window",
 }
-"""The body whose orientation is the object's."""
+"""The body whose orientation is the object's, in the tasks that the servo plant has."""
 
-_ORIENTATIONS: dict[str, type[FastTask]] = {
-    "reach": GeomOrientation,
-    "push": GeomOrientation,
-    "pick-place": GeomOrientation,
-    "door-open": HandleOrientation,
+_ORIENTED = {
+    **dict.fromkeys(("door-open", "door-close"), ("geom", "handle")),
+    **dict.fromkeys(("coffee-pull", "coffee-push"), ("geom", "mug")),
+    **dict.fromkeys(("plate-slide", "plate-slide-side", "plate-slide-back", "plate-slide-back-side"), ("geom", "puck")),
+    **dict.fromkeys(("reach", "push", "pick-place"), ("geom", "objGeom")),
+    **dict.fromkeys(("reach-wall", "push-wall", "pick-place-wall"), ("geom", "objGeom")),
+    **dict.fromkeys(("push-back", "shelf-place", "sweep-into", "lever-pull"), ("geom", "objGeom")),
+    "peg-insert-side": ("site", "pegGrasp"),
+    "soccer": ("body", "soccer_ball"),
 }
+"""What the tasks with a MatrixOrientation take it from."""
+
+_STARTS = {"door-close": (-0.3, 0.6, 0.2)}
+"""Where the iiwa begins instead of at Meta-World's place, which is out of its reach: on the same side of the door."""
+
 _ACTUATIONS: dict[tuple[str, str], type[FastTask]] = {
     ("sawyer", "mocap"): FastTask,
     ("iiwa7", "mocap"): IiwaTask,
@@ -101,10 +123,16 @@ def stock_class(task: Task) -> type:
 
 @cache
 def _task_class(task: Task, arm: str, actuation: str) -> type[FastTask]:
-    bases = (_ACTUATIONS[arm, actuation], _ORIENTATIONS.get(task.name, FastTask))
+    bases, extra = [_ACTUATIONS[arm, actuation]], dict[str, Any]()
+    if task.name in _ORIENTED:
+        bases, extra = [*bases, MatrixOrientation], {"_oriented": _ORIENTED[task.name]}
+    elif task.name in ("stick-push", "stick-pull"):
+        bases.append(StickOrientation)
     stock = stock_class(task)
-    unique = tuple(dict.fromkeys(base for base in bases if base is not FastTask)) or (FastTask,)
-    return cast(type[FastTask], type(f"{arm.title()}{stock.__name__}", (*unique, stock), {}))
+    unique = [base for base in bases if base is not FastTask] or [FastTask]
+    if arm == "iiwa7" and task.name in _STARTS:
+        extra["start_from"] = _STARTS[task.name]
+    return cast(type[FastTask], type(f"{arm.title()}{stock.__name__}", (*unique, stock), extra))
 
 
 def make_stock_task(name: str, layout: Vector) -> SawyerXYZEnv:

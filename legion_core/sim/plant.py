@@ -14,6 +14,7 @@ from legion_core.sim.metaworld_tasks import OBJECT_BODIES, ServoTask, make_task
 from legion_core.sim.placement import BASE_QUATERNION, to_world
 from legion_core.sim.rendering import Image, OffscreenRenderer
 from legion_core.spaces import Vector
+from legion_core.tasks import get_task
 
 RESET_GAP_S = 1.0
 """A reset moves the clock on by this much, so that everything downstream sees a gap in the stamps."""
@@ -142,7 +143,7 @@ class RobotPlant:
 
     def _scene(self, task: str) -> ServoTask:
         if task not in self._scenes:
-            scene = make_task(task, "iiwa7", "servo", self._frame_skip)
+            scene = make_task(get_task(task, "ten").name, "iiwa7", "servo", self._frame_skip)
             assert isinstance(scene, ServoTask)
             scene.model.actuator_dynprm[_SERVOS, 0] = self._lag_s
             self._scenes[task] = scene

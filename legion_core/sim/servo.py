@@ -38,7 +38,7 @@ class ServoEnv(TaskEnv):
         task: str,
         bridge: Callable[[], ArmBridge],
         spec: ObservationSpec,
-        max_steps: int,
+        max_steps: int | None,
         render_mode: str | None,
     ) -> None:
         super().__init__(task, spec, max_steps, render_mode)

@@ -200,7 +200,7 @@ class MujocoNode(Node):
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         given = {each.name: each.value for each in parameters}
         try:
-            self._task = get_task(given.get("task", self._task)).name
+            self._task = get_task(given.get("task", self._task), "ten").name
         except TaskError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._seed = given.get("seed", self._seed)

@@ -9,7 +9,7 @@ from legion_core.bundle import DEFAULT_BUNDLE, PolicyBundle
 from legion_core.evaluation import evaluate_direct
 from legion_core.policy import LegionPolicy
 from legion_core.sim import EVALUATION_SEED_BASE, make_env
-from legion_core.spaces import KNOWN_FIELDS
+from legion_core.spaces import DEFAULT_FIELDS
 from legion_core.tasks import all_tasks
 from legion_sim2real.bridge import BridgeFactory
 
@@ -39,7 +39,7 @@ def test_its_measured_success_meets_the_bars(shipped_bundle: PolicyBundle, actua
 
 def test_it_knows_the_ten_tasks_in_the_words_of_this_version(shipped_bundle: PolicyBundle) -> None:
     assert shipped_bundle.manifest.tasks == all_tasks()
-    assert shipped_bundle.spec.fields == KNOWN_FIELDS
+    assert shipped_bundle.spec.fields == DEFAULT_FIELDS
     assert sorted(shipped_bundle.knowledge.tasks) == sorted(shipped_bundle.task_names), "one component a task"
 
 

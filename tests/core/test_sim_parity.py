@@ -10,11 +10,13 @@ from scipy.spatial.transform import Rotation
 from legion_core.sim.experts import expert_action
 from legion_core.sim.fast_task import quaternion_xyzw
 from legion_core.sim.metaworld_tasks import make_stock_task, make_task
-from legion_core.tasks import task_names
+from legion_core.tasks import fifty_tasks, task_names
+
+FORTY = [task.name for task in fifty_tasks()[10:]]
 
 
-@pytest.mark.parametrize("task", task_names())
-def test_equals_stock_metaworld(task: str) -> None:
+@pytest.mark.parametrize(("task", "steps"), [(name, 70) for name in task_names()] + [(name, 10) for name in FORTY])
+def test_equals_stock_metaworld(task: str, steps: int) -> None:
     ours = make_task(task, "sawyer", "mocap")
     ours.start(11)
     stock = make_stock_task(task, ours._last_rand_vec)
@@ -22,7 +24,7 @@ def test_equals_stock_metaworld(task: str) -> None:
     # window-close: the stock first observation is older than the reset, and shows as previous one once more
     current = np.r_[0:18, 36:39]
     rng = np.random.default_rng(0)
-    for i in range(70):
+    for i in range(steps):
         action = np.clip(expert_action(task, ours.expert_observation()) + rng.normal(0, 0.2, 4), -1, 1)
         observation, reward, _, _, info = stock.step(action)
         mine, my_reward, _, _, my_info = ours.step(action)

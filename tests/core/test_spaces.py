@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legion_core.errors import SpaceError
-from legion_core.spaces import GRIPPER_OPENING, KNOWN_FIELDS, LEGION_FIELDS, ObservationSpec, TaskState
+from legion_core.spaces import (
+    DEFAULT_FIELDS,
+    FIFTY_FIELDS,
+    GRIPPER_OPENING,
+    KNOWN_FIELDS,
+    LEGION_FIELDS,
+    ORIENTATION_FIELDS,
+    ObservationSpec,
+    TaskState,
+)
 
 STATE = TaskState(
     hand=np.array([1.0, 2.0, 3.0]),
@@ -16,15 +25,23 @@ STATE = TaskState(
     goal=np.array([10.0, 11.0, 12.0]),
     object2=np.array([7.0, 8.0, 9.0]),
     gripper_opening=13.0,
+    object_quaternion=np.array([14.0, 15.0, 16.0, 17.0]),
 )
-VALUES = dict(zip(KNOWN_FIELDS, range(1, 14), strict=True))
+VALUES = dict(zip(KNOWN_FIELDS, range(1, 18), strict=True))
 
 field_choices = st.lists(st.sampled_from(KNOWN_FIELDS), min_size=1, unique=True)
 
 
 def test_legions_twelve_fields_come_first() -> None:
-    assert (*LEGION_FIELDS, GRIPPER_OPENING) == KNOWN_FIELDS
+    assert (*LEGION_FIELDS, GRIPPER_OPENING) == DEFAULT_FIELDS == ObservationSpec().fields
     assert len(LEGION_FIELDS) == 12
+    assert (*DEFAULT_FIELDS, *ORIENTATION_FIELDS) == FIFTY_FIELDS == KNOWN_FIELDS
+
+
+def test_an_orientation_that_nobody_measures_is_seen_to_be_missing() -> None:
+    state = TaskState(np.ones(3), np.ones(3), np.ones(3))
+    assert np.isnan(ObservationSpec(ORIENTATION_FIELDS).pack(state)).all()
+    assert np.isfinite(ObservationSpec().pack(state)).all()
 
 
 @given(fields=field_choices)

@@ -17,7 +17,7 @@ from std_msgs.msg import Bool, Float32MultiArray, String
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import BundleError
 from legion_core.policy import LegionPolicy
-from legion_core.spaces import KNOWN_FIELDS
+from legion_core.spaces import DEFAULT_FIELDS
 from legion_ros import topics
 from legion_ros.nodes.policy_node import PolicyNode
 from legion_ros.qos import LATCHED
@@ -37,7 +37,7 @@ class Talk:
         self.task = bench.talk(String, topics.TASK, LATCHED)
         self.e_stop = bench.talk(Bool, topics.E_STOP, LATCHED)
 
-    def observe(self, values: Any = None, names: Any = KNOWN_FIELDS) -> JointState:
+    def observe(self, values: Any = None, names: Any = DEFAULT_FIELDS) -> JointState:
         now = self.node.get_clock().now().to_msg()
         message = named_vector(now, names, np.linspace(-0.1, 0.8, len(names)) if values is None else values)
         self.observe_message(message)
@@ -126,9 +126,9 @@ def test_a_wrong_embedding_is_named_and_stops_it(talk: Talk, random_bundle: Poli
 @pytest.mark.parametrize(
     ("values", "names", "message"),
     [
-        ([math.nan] * 13, KNOWN_FIELDS, "not finite: hand_x = nan"),
-        ([0.0] * 12, KNOWN_FIELDS[1:], "lacks hand_x"),
-        ([0.0] * 5, KNOWN_FIELDS, "13 names but 5 values"),
+        ([math.nan] * 13, DEFAULT_FIELDS, "not finite: hand_x = nan"),
+        ([0.0] * 12, DEFAULT_FIELDS[1:], "lacks hand_x"),
+        ([0.0] * 5, DEFAULT_FIELDS, "13 names but 5 values"),
     ],
 )
 def test_a_bad_observation_is_named_and_not_acted_on(
@@ -144,7 +144,7 @@ def test_a_bad_observation_is_named_and_not_acted_on(
 def test_an_old_observation_is_not_acted_on(talk: Talk, random_bundle: PolicyBundle) -> None:
     talk.embedding(float32_array(random_bundle.embedding("reach")))
     talk.bench.settle()
-    message = named_vector(talk.node.get_clock().now().to_msg(), KNOWN_FIELDS, np.zeros(13))
+    message = named_vector(talk.node.get_clock().now().to_msg(), DEFAULT_FIELDS, np.zeros(13))
     message.header.stamp.sec -= 1
     talk.observe_message(message)
     assert talk.bench.until(lambda: "too late" in talk.problem())
@@ -168,7 +168,7 @@ def test_lifecycle(bench: Any, bundle_folder: Path, random_bundle: PolicyBundle)
     def act() -> int:
         before = len(actions)
         embedding(float32_array(random_bundle.embedding("reach")))
-        observe(named_vector(node.get_clock().now().to_msg(), KNOWN_FIELDS, np.zeros(13)))
+        observe(named_vector(node.get_clock().now().to_msg(), DEFAULT_FIELDS, np.zeros(13)))
         bench.settle()
         return len(actions) - before
 

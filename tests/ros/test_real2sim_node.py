@@ -14,7 +14,7 @@ from sensor_msgs.msg import JointState
 
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
-from legion_core.spaces import KNOWN_FIELDS, ObservationSpec
+from legion_core.spaces import DEFAULT_FIELDS, ObservationSpec
 from legion_ros import topics
 from legion_ros.nodes.real2sim_node import Real2SimNode
 from legion_ros.stamps import from_ns
@@ -62,7 +62,7 @@ def test_one_observation_for_each_stamp(bench: Any) -> None:
     bench.settle()
     assert len(talk.observations) == 2
     observation = talk.observations[0]
-    assert tuple(observation.name) == KNOWN_FIELDS
+    assert tuple(observation.name) == DEFAULT_FIELDS
     expected = (
         load_profile("mujoco")
         .make_real2sim(ObservationSpec())
