@@ -37,8 +37,24 @@ class SimulationError(LegionError):
     """The simulator cannot be built or has become unstable."""
 
 
+class MixtureError(LegionError):
+    """A knowledge space that cannot be fitted: unusable latents, or an engine that is not installed."""
+
+
 class DeploymentError(LegionError):
     """The deployment graph cannot start or has lost a process it cannot do without."""
+
+
+class ReplayError(LegionError):
+    """A replay buffer cannot grow, is cut short, is of another kind, or is given rows that do not fit."""
+
+
+class CheckpointError(LegionError):
+    """A checkpoint is missing, broken, of another version, or cannot be written."""
+
+
+class RunError(LegionError):
+    """A run directory exists already, is in use, is none, or cannot be written."""
 
 
 def unknown(kind: str, value: object, allowed: Iterable[object]) -> str:

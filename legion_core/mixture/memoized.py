@@ -1,0 +1,319 @@
+"""The own engine: memoized variational inference with births, merges and deletes, vectorised in NumPy.
+
+Per batch it keeps the responsibilities and the sums of [1, z^2, z] over them; a lap visits the batches one by one
+and replaces a batch's sums by fresh ones. A move only shifts sums between components, so its effect on the evidence
+bound is known exactly without another pass, and every accepted move raises it. After Hughes and Sudderth, "Memoized
+online variational inference for Dirichlet process mixture models" (NeurIPS 2013).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import xlogy
+
+from legion_core.mixture.interface import Array, MixtureFit, MixtureSettings, Move, WarmStart, checked_latents
+from legion_core.mixture.model import Posterior, Prior, features
+from legion_core.spaces import Vector
+
+MOST_LAPS = 50
+"""Laps after which the responsibilities count as settled in any case."""
+SETTLED = 0.05
+"""Change of every component's size, in latents a lap, below which the responsibilities are settled."""
+MOST_ROUNDS = 50
+"""Rounds of births and merges a fit may take."""
+TRIES = 2
+"""How often a component of unchanged size must refuse to be split before it is left alone."""
+PROPOSAL_ATOMS = 1000
+"""Latents of a component on which a split is worked out; its gain is then measured on all of them."""
+REFINEMENTS = 4
+"""Hard steps that improve a proposed split before its parts are merged again."""
+
+
+class MemoizedEngine:
+    """A `MixtureEngine` in NumPy."""
+
+    def __init__(self, settings: MixtureSettings, seed: int) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._warm = WarmStart()
+
+    def fit(self, latents: npt.ArrayLike) -> MixtureFit:
+        """See `MixtureEngine.fit`."""
+        z = checked_latents(latents, self._settings, self._warm)
+        run = _Fit(z, self._settings, np.random.default_rng((self._seed, self._warm.fits)), self._warm.posterior)
+        result, posterior = run.run()
+        self._warm.advance(posterior)
+        return result
+
+    def state(self) -> dict[str, Array]:
+        """See `MixtureEngine.state`."""
+        return self._warm.arrays()
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """See `MixtureEngine.restore`."""
+        self._warm = WarmStart.from_arrays(state)
+
+
+class _Fit:
+    """One fit at work. Components are rows: responsibilities (K, N), sums (B, K, 1 + 2 D)."""
+
+    def __init__(self, z: Vector, settings: MixtureSettings, rng: np.random.Generator, warm: Posterior | None) -> None:
+        self._settings, self._rng = settings, rng
+        # Around their mean the sums of squares lose no digits; the prior's mean, zero, moves along.
+        self._centre = z.mean(axis=0)
+        self._prior = Prior(settings.concentration, settings.scale, -self._centre)
+        self._order = rng.permutation(len(z))
+        self._rows = features(z[self._order] - self._centre)
+        edges = np.linspace(0, len(z), settings.batches + 1).astype(int)
+        self._batches = [slice(a, b) for a, b in pairwise(edges)]
+        self._lap = 0
+        self._history: list[Move] = []
+        self._refused: dict[int, tuple[int, float]] = {}
+        self._names: list[int] = [0]
+        self._resp = np.ones((1, len(z)))
+        self._sums = self._summed(self._resp)
+        if warm is not None:
+            self._names = list(range(len(warm.nu)))
+            self._assign(warm.shifted(-self._centre).scores())
+
+    def run(self) -> tuple[MixtureFit, Posterior]:
+        """Alternate settling and moves until no move is accepted."""
+        self._settle()
+        for _ in range(MOST_ROUNDS):
+            if not (self._births() | self._merges()):
+                break
+            self._settle()
+        self._assign(self._scores())
+        return self._result()
+
+    # -- responsibilities ------------------------------------------------------------------------------------------
+    def _summed(self, resp: Vector) -> Vector:
+        return np.stack([resp[:, batch] @ self._rows[batch] for batch in self._batches])
+
+    def _scores(self) -> Vector:
+        """Score rows (K, 1 + 2 D) of the best factors for the present sums, in the order of the components."""
+        return _scores(self._prior, self._sums.sum(axis=0))
+
+    def _assign(self, scores: Vector) -> None:
+        """Responsibilities and sums of all batches at once."""
+        self._resp = _softmax(scores @ self._rows.T)
+        self._sums = self._summed(self._resp)
+
+    def _settle(self) -> None:
+        """Laps over the batches until no component changes its size; components that have become empty go."""
+        for _ in range(MOST_LAPS):
+            before = self._sums[..., 0].sum(axis=0)
+            for b, batch in enumerate(self._batches):
+                rows = self._rows[batch]
+                self._resp[:, batch] = _softmax(self._scores() @ rows.T)
+                self._sums[b] = self._resp[:, batch] @ rows
+            self._lap += 1
+            counts = self._sums[..., 0].sum(axis=0)
+            if counts.min() < 1 and len(counts) > 1:
+                self._delete(int(counts.argmin()))
+            elif np.abs(counts - before).max() < SETTLED:
+                break
+
+    # -- moves -----------------------------------------------------------------------------------------------------
+    def _note(self, kind: str) -> None:
+        self._history.append(Move(kind, float(self._lap), len(self._names)))  # type: ignore[arg-type]
+
+    def _remove(self, k: int) -> None:
+        self._resp = np.delete(self._resp, k, axis=0)
+        self._sums = np.delete(self._sums, k, axis=1)
+        del self._names[k]
+
+    def _delete(self, k: int) -> None:
+        """Leave an empty component's latents to the others."""
+        self._remove(k)
+        self._assign(self._scores())
+        self._note("delete")
+
+    def _births(self) -> bool:
+        """Try to split every component; whether one was."""
+        born = False
+        for name in tuple(self._names):
+            k = self._names.index(name)
+            size = float(self._sums[:, k, 0].sum())
+            tries, when = self._refused.get(name, (0, 0.0))
+            if abs(size - when) > self._settings.reactivation * size:
+                tries = 0
+            if tries >= TRIES or size < 2 * self._settings.minimum_atoms:
+                continue
+            parts = self._proposal(k)
+            if parts is not None and self._split(k, parts):
+                born = True
+            else:
+                self._refused[name] = (tries + 1, size)
+        return born
+
+    def _proposal(self, k: int) -> Vector | None:
+        """Score rows (J, 1 + 2 D) of parts into which component k may fall, worked out on a sample of its latents."""
+        own = np.flatnonzero(self._resp[k] > 0.5)
+        if len(own) < 2 * self._settings.minimum_atoms:
+            return None
+        sample = own if len(own) <= PROPOSAL_ATOMS else self._rng.choice(own, PROPOSAL_ATOMS, replace=False)
+        rows, amplify = self._rows[sample], len(own) / len(sample)
+        whole = rows.sum(axis=0) * amplify
+        parts = rows[self._seeds(rows)]
+        label = (_distances(rows, parts, whole)).argmin(axis=0)
+        for _ in range(REFINEMENTS):
+            sums = _hard_sums(label, len(parts), rows) * amplify
+            parts = sums[sums[:, 0] >= self._settings.minimum_atoms]
+            if len(parts) < 2:
+                return None
+            label = (_scores(self._prior, parts) @ rows.T).argmax(axis=0)
+        sums = _hard_sums(label, len(parts), rows) * amplify
+        parts = self._merged(sums[sums[:, 0] >= self._settings.minimum_atoms])
+        if len(parts) < 2 or self._gain(k, whole, parts) <= 0:
+            return None
+        return _scores(self._prior, parts)
+
+    def _seeds(self, rows: Vector) -> list[int]:
+        """Rows to start parts from: each with a chance in proportion to its squared distance from those before."""
+        seeds = [int(self._rng.integers(len(rows)))]
+        nearest = np.full(len(rows), np.inf)
+        whole = rows.sum(axis=0)
+        while len(seeds) < min(self._settings.fresh, len(rows)):
+            nearest = np.minimum(nearest, _distances(rows, rows[seeds[-1:]], whole)[0])
+            total = np.cumsum(nearest)
+            if total[-1] <= 0:
+                break
+            seeds.append(int(np.searchsorted(total, self._rng.random() * total[-1], side="right")))
+        return seeds
+
+    def _merged(self, sums: Vector) -> Vector:
+        """Parts of a hard split (J, 1 + 2 D) after all merges of two that raise the bound."""
+        while len(sums) > 1:
+            gains = self._pair_gains(sums)
+            a, b = np.unravel_index(gains.argmax(), gains.shape)
+            if gains[a, b] <= 0:
+                break
+            sums[a] += sums[b]
+            sums = np.delete(sums, b, axis=0)
+        return sums
+
+    def _pair_gains(self, sums: Vector) -> Vector:
+        """What merging a with b > a does to the bound, but for the entropy: (K, K), -inf elsewhere."""
+        bound = self._prior.data_bound(sums)
+        a, b = np.triu_indices(len(sums), 1)
+        counts = sums[:, 0]
+        gains = np.full((len(sums), len(sums)), -np.inf)
+        data = self._prior.data_bound(sums[a] + sums[b]) - bound[a] - bound[b]
+        # The share of a bigger component is more certain: n log n, to which the exact value comes close.
+        likely = data + xlogy(counts[a] + counts[b], counts[a] + counts[b]) - xlogy(counts[a], counts[a])
+        likely -= xlogy(counts[b], counts[b])
+        base = self._prior.weight_bound(counts)
+        for i in np.flatnonzero(likely > -10 - 5 * np.log(counts.sum())):
+            merged = counts.copy()
+            merged[a[i]] += merged[b[i]]
+            gains[a[i], b[i]] = data[i] + self._prior.weight_bound(np.delete(merged, b[i])) - base
+        return gains
+
+    def _gain(self, k: int, whole: Vector, parts: Vector) -> float:
+        """What replacing component k, of sums `whole`, by hard parts does to the bound; the entropy does not change."""
+        counts = self._sums[..., 0].sum(axis=0)
+        split = np.append(np.delete(counts, k), parts[:, 0])
+        data = self._prior.data_bound(parts).sum() - self._prior.data_bound(whole)
+        return float(data) + self._prior.weight_bound(split) - self._prior.weight_bound(counts)
+
+    def _split(self, k: int, scores: Vector) -> bool:
+        """Give component k's share of each latent to the part that explains it best, if that raises the bound."""
+        label = (scores @ self._rows.T).argmax(axis=0)
+        resp = np.where(label == np.arange(len(scores))[:, None], self._resp[k], 0)
+        sums = self._summed(resp)
+        total = sums.sum(axis=0)
+        if total[:, 0].min() < self._settings.minimum_atoms or self._gain(k, self._sums[:, k].sum(axis=0), total) <= 0:
+            return False
+        self._resp = np.vstack((np.delete(self._resp, k, axis=0), resp))
+        self._sums = np.concatenate((np.delete(self._sums, k, axis=1), sums), axis=1)
+        first = max(self._names) + 1
+        self._names[k : k + 1] = []
+        self._names += range(first, first + len(scores))
+        self._note("birth")
+        return True
+
+    def _merges(self) -> bool:
+        """Merge pairs as long as that raises the bound; whether one was."""
+        merged = False
+        while len(self._names) > 1:
+            gains = self._pair_gains(self._sums.sum(axis=0))
+            for flat in np.argsort(-gains, axis=None, kind="stable"):
+                a, b = divmod(int(flat), len(gains))
+                if gains[a, b] <= 0:
+                    return merged
+                if gains[a, b] + self._entropy_gain(a, b) > 0:
+                    break
+            else:
+                return merged
+            self._resp[a] += self._resp[b]
+            self._sums[:, a] += self._sums[:, b]
+            self._remove(b)
+            self._note("merge")
+            merged = True
+        return merged
+
+    def _entropy_gain(self, a: int, b: int) -> float:
+        """What merging a and b does to the entropy of the assignments: never more than 0."""
+        ra, rb = self._resp[a], self._resp[b]
+        return -float(np.sum(xlogy(ra + rb, ra + rb) - xlogy(ra, ra) - xlogy(rb, rb)))
+
+    # -- result ----------------------------------------------------------------------------------------------------
+    def _result(self) -> tuple[MixtureFit, Posterior]:
+        sums = self._sums.sum(axis=0)
+        order = _by_size(sums)
+        posterior = self._prior.posterior(sums[order]).shifted(self._centre)
+        assignment = np.empty(len(self._order), np.intp)
+        assignment[self._order] = self._resp[order].argmax(axis=0)
+        elbo = self._prior.bound(sums, -float(xlogy(self._resp, self._resp).sum()))
+        fit = MixtureFit(
+            "memoized",
+            posterior.weights(),
+            posterior.mean,
+            posterior.variances(),
+            assignment,
+            elbo,
+            tuple(self._history),
+        )
+        return fit, posterior
+
+
+def _by_size(sums: Vector) -> npt.NDArray[np.intp]:
+    return np.argsort(-sums[:, 0], kind="stable")
+
+
+def _scores(prior: Prior, sums: Vector) -> Vector:
+    """Score rows (K, 1 + 2 D) of the best factors for sums (K, 1 + 2 D) in any order."""
+    order = _by_size(sums)
+    result = np.empty_like(sums)
+    result[order] = prior.posterior(sums[order]).scores()
+    return result
+
+
+def _softmax(logits: Vector) -> Vector:
+    """Over the components (K, N), in place."""
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
+
+
+def _distances(rows: Vector, centres: Vector, whole: Vector) -> Vector:
+    """Squared distances (J, n) of rows from centres (J, 1 + 2 D), in units of the variance of `whole`."""
+    size = rows.shape[1] // 2
+    mean = whole[1 + size :] / whole[0]
+    variance = np.maximum(whole[1 : 1 + size] / whole[0] - mean**2, 0)
+    precision = 1 / np.maximum(variance, 1e-12 * variance.max() + 1e-300)
+    z, c = rows[:, 1 + size :], centres[:, 1 + size :] / centres[:, :1]
+    cross = (c * precision) @ z.T
+    squared = rows[:, 1 : 1 + size] @ precision + (c**2 @ precision)[:, None] - 2 * cross
+    return np.asarray(np.maximum(squared, 0))
+
+
+def _hard_sums(label: npt.NDArray[np.intp], count: int, rows: Vector) -> Vector:
+    """Sums (count, 1 + 2 D) of the rows with each label."""
+    return np.asarray((label == np.arange(count)[:, None]).astype(np.float64) @ rows)
