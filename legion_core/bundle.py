@@ -118,8 +118,8 @@ class Manifest:
 class PolicyBundle:
     """A frozen policy in memory.
 
-    `weights` are named as `weight_shapes` says, `embeddings` hold (n, E) unit vectors a task, in the order of
-    `Task.sentences`, and `refused` (m, E) those of the manifest's refused sentences.
+    `weights` are named as `weight_shapes` says, `embeddings` hold (n, E) vectors a task, in the order of
+    `Task.sentences`, and `refused` (m, E) those of the manifest's refused sentences: unit vectors, unless imported.
 
     Raises:
         BundleError: tensors that are missing, do not fit the manifest or are not finite.
@@ -133,7 +133,7 @@ class PolicyBundle:
 
     def __post_init__(self) -> None:
         for file, tensors in self._tensors().items():
-            _check_tensors(file, tensors, self.manifest.shapes(file))
+            check_tensors(file, tensors, self.manifest.shapes(file))
         if np.any(self.weights["observation_scale"] <= 0):
             raise BundleError(f"{WEIGHTS}: observation_scale must be positive")
 
@@ -169,7 +169,7 @@ class PolicyBundle:
         manifest = _load_manifest(folder / MANIFEST)
         tensors = {file: _load_tensors(folder / file, manifest) for file in TENSOR_FILES}
         knowledge, embeddings = tensors[KNOWLEDGE], tensors[EMBEDDINGS]
-        return _located(
+        return located(
             folder,
             lambda: cls(
                 manifest,
@@ -223,18 +223,18 @@ def _tensor_name(task: str) -> str:
 
 def _load_manifest(path: Path) -> Manifest:
     try:
-        data = json.loads(_read(path))
+        data = json.loads(read_bytes(path))
     except ValueError as error:
         raise BundleError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise BundleError(f"{path}: expected a mapping with format {FORMAT!r}")
     if data.get("version") != VERSION:
         raise BundleError(f"{path}: bundle version {data.get('version')!r}; this program reads version {VERSION}")
-    return _located(path, lambda: from_mapping(Manifest, data, "manifest"))
+    return located(path, lambda: from_mapping(Manifest, data, "manifest"))
 
 
 def _load_tensors(path: Path, manifest: Manifest) -> dict[str, Float32]:
-    content = _read(path)
+    content = read_bytes(path)
     digest, expected = hashlib.sha256(content).hexdigest(), manifest.sha256.get(path.name)
     if digest != expected:
         raise BundleError(f"{path}: sha256 is {digest}; {MANIFEST} expects {expected}")
@@ -242,11 +242,12 @@ def _load_tensors(path: Path, manifest: Manifest) -> dict[str, Float32]:
         tensors: dict[str, Float32] = load_tensors(content)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise BundleError(f"{path}: not a safetensors file of numbers that numpy knows ({error})") from error
-    _check_tensors(str(path), tensors, manifest.shapes(path.name))
+    check_tensors(str(path), tensors, manifest.shapes(path.name))
     return tensors
 
 
-def _check_tensors(where: str, tensors: Mapping[str, npt.NDArray[Any]], shapes: Shapes) -> None:
+def check_tensors(where: str, tensors: Mapping[str, npt.NDArray[Any]], shapes: Shapes) -> None:
+    """Raise BundleError, naming the file `where` and the tensor, unless they are float32, finite and just these."""
     for name, shape in shapes.items():
         if name not in tensors:
             raise BundleError(f"{where}: tensor {name!r} is missing; expected shape {shape}")
@@ -260,14 +261,15 @@ def _check_tensors(where: str, tensors: Mapping[str, npt.NDArray[Any]], shapes: 
             raise BundleError(f"{where}: " + unknown("tensor", name, shapes))
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The file's content; a BundleError that says why if it cannot be had."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _located(path: Path, build: Callable[[], T]) -> T:
+def located(path: Path, build: Callable[[], T]) -> T:
     """What `build` returns; its errors become BundleErrors that name `path`."""
     try:
         return build()

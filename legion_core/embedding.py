@@ -50,11 +50,18 @@ class InstructionEncoder:
         """Unit vectors, float32 of shape (len(sentences), size)."""
         if not sentences:
             return np.empty((0, self.size), np.float32)
-        cleaned = [" ".join(sentence.split()).rstrip(".!?").casefold() for sentence in sentences]
         embeddings = self._model.encode(
-            cleaned, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+            [plain(sentence) for sentence in sentences],
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
         )
         return np.asarray(embeddings, np.float32)
+
+
+def plain(sentence: str) -> str:
+    """The sentence without what does not change its meaning: case, spacing and the mark at its end."""
+    return " ".join(sentence.split()).rstrip(".!?").casefold()
 
 
 def _packaged_model() -> Path:

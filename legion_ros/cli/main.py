@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import keyword
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ COMMANDS = {
     "say": "give a running deployment its next task",
     "train": "train a policy bundle from nothing",
     "evaluate": "measure the success of a policy over tasks and seeds",
+    "import": "turn the files that LEGION's authors published into a policy bundle",
     "bench": "measure speed: policy step, bridge, joint state to command",
     "doctor": "say what is missing or wrong on this machine and how to mend it",
 }
@@ -30,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name in arguments[:1]:
-            module = importlib.import_module(f"legion_ros.cli.{name}")
+            module = importlib.import_module(f"legion_ros.cli.{name}{'_' * keyword.iskeyword(name)}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
