@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from legion_core.bundle import PolicyBundle
+from legion_core.bundle import Manifest, PolicyBundle
 from legion_core.config import require
+from legion_core.embedding import plain
 from legion_core.errors import SpaceError
 from legion_core.spaces import Float32
 
@@ -76,3 +77,16 @@ class TaskResolver:
             Candidate(self._tasks[i].name, self._tasks[i].description, float(best[i])) for i in order[:OFFERED]
         )
         return Resolution(self._tasks[first].name if clear else None, score, nearest)
+
+
+def task_by_name(manifest: Manifest, sentence: str) -> str | None:
+    """The task that is called so or has just this sentence; all there is without the policy's language model."""
+    wanted = _spoken(sentence)
+    for task in manifest.tasks:
+        if wanted in map(_spoken, (task.name, *task.sentences)):
+            return task.name
+    return None
+
+
+def _spoken(name: str) -> str:
+    return plain(name.replace("-", " "))

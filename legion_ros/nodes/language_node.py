@@ -1,6 +1,7 @@
 """language_node: an operator's sentence in, the task and its embedding out, or a refusal that names the nearest tasks.
 
-A refused sentence also ends the task in progress: whoever says something else wants something else.
+A refused sentence also ends the task in progress: whoever says something else wants something else. A policy that was
+trained with another language model than the one installed, as an imported one, is asked for by the names of its tasks.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, String
 
 from legion_core.bundle import PolicyBundle
-from legion_core.config import require
-from legion_core.embedding import InstructionEncoder
-from legion_core.language import MARGIN, THRESHOLD, TaskResolver
+from legion_core.embedding import MODEL_NAME, InstructionEncoder
+from legion_core.language import MARGIN, THRESHOLD, TaskResolver, task_by_name
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
@@ -45,10 +45,12 @@ class LanguageNode(Node):
         super().__init__(NAME)
         settings = declare(self, LanguageSettings)
         self._bundle = PolicyBundle.load(settings.policy or None)
-        self._encoder = InstructionEncoder()
-        wanted = self._bundle.manifest.embedding.name
-        require(self._encoder.name == wanted, "embedding model of the policy bundle", wanted, self._encoder.name)
         self._resolver = TaskResolver(self._bundle, settings.threshold, settings.margin)
+        self._encoder: InstructionEncoder | None = None
+        if self._bundle.manifest.embedding.name == MODEL_NAME:
+            self._encoder = InstructionEncoder()
+        else:
+            self.get_logger().warning(self._names_only())
         self._task = ""
         self._embedding_publisher = self.create_publisher(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
         self._task_publisher = self.create_publisher(String, topics.TASK, LATCHED)
@@ -65,11 +67,23 @@ class LanguageNode(Node):
         if not sentence.strip():
             self._publish_task("")
             return Reply(True, sentence, "stop")
+        task, answer = self._understand(sentence)
+        self._publish_task(task or "")
+        return Reply(task is not None, sentence, answer)
+
+    def _understand(self, sentence: str) -> tuple[str | None, str]:
+        """The task that is meant, if it is clear, and what to tell the operator."""
+        if self._encoder is None:
+            task = task_by_name(self._bundle.manifest, sentence)
+            return task, task or self._names_only()
         resolution = self._resolver.resolve(self._encoder.encode([sentence])[0])
-        self._publish_task(resolution.task or "")
         if resolution.task is None:
-            return Reply(False, sentence, resolution.suggestion())
-        return Reply(True, sentence, f"{resolution.task} (similarity {resolution.score:.2f})")
+            return None, resolution.suggestion()
+        return resolution.task, f"{resolution.task} (similarity {resolution.score:.2f})"
+
+    def _names_only(self) -> str:
+        names, model = ", ".join(self._bundle.task_names), self._bundle.manifest.embedding.name
+        return f"the policy's language model ({model}) is not installed, so only its tasks' names are known: {names}"
 
     def _publish_task(self, task: str) -> None:
         """The embedding first: it is what the policy acts on, and an empty one stops it."""

@@ -14,7 +14,6 @@ from std_msgs.msg import Bool, Float32MultiArray, String
 from visualization_msgs.msg import MarkerArray
 
 from legion_core.bundle import EmbeddingModel, PolicyBundle
-from legion_core.errors import ConfigurationError
 from legion_ros import topics
 from legion_ros.nodes.monitor_node import MonitorNode
 from legion_ros.qos import LATCHED
@@ -68,12 +67,26 @@ def test_sentences_become_tasks_or_refusals(bench: Any, speaking_bundle: Path) -
     assert ask("  ").text == "stop"
 
 
-def test_a_bundle_of_another_language_model_is_refused(bench: Any, bundle_folder: Path) -> None:
-    pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+def test_a_bundle_of_another_language_model_is_asked_by_names(bench: Any, bundle_folder: Path) -> None:
     from legion_ros.nodes.language_node import LanguageNode
 
-    with pytest.raises(ConfigurationError, match="embedding model"):
-        bench.start(LanguageNode, policy=bundle_folder)
+    bench.start(LanguageNode, policy=bundle_folder)
+    replies = bench.listen(String, topics.REPLY)
+    embeddings = bench.listen(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
+    say = bench.talk(String, topics.INSTRUCTION)
+
+    say(String(data="Drawer-close"))
+    assert bench.until(lambda: len(replies) == 1 and len(embeddings) == 1)
+    assert Reply.parse(replies[0].data).accepted
+    expected = PolicyBundle.load(bundle_folder).embedding("drawer-close")
+    assert np.array(embeddings[0].data, np.float32).tobytes() == expected.tobytes()
+
+    say(String(data="shut that drawer over there"))
+    assert bench.until(lambda: len(replies) == 2 and len(embeddings) == 2)
+    reply = Reply.parse(replies[1].data)
+    assert not reply.accepted
+    assert "language model (random) is not installed" in reply.text and "drawer-close" in reply.text
+    assert len(embeddings[1].data) == 0, "what is not understood stops the arm"
 
 
 def test_markers_are_drawn_for_who_looks(bench: Any) -> None:
