@@ -20,6 +20,8 @@ from legion_core.spaces import ACTION_FIELDS, Float32, Vector
 LAYER_NORM_EPS = 1e-5
 LEAKY_SLOPE = np.full((), 0.01, np.float32)
 ACTION_SIZE = len(ACTION_FIELDS)
+LOG_STD_RANGE = (-20.0, 2.0)
+"""Of the logarithm of the action's standard deviation, before the tanh."""
 TRUNK_LAYERS = (0, 2, 4)
 """Indices of the linear layers in the encoder's trunk; ReLU lies between and after them."""
 ACTOR_LAYERS = (3, 5, 7)
@@ -129,6 +131,8 @@ class PolicyForward:
         self._actor_first = Layer(folded - folded.mean(axis=0), bias - bias.mean())
         self._gain, self._shift = weights["actor.model.1.weight"], weights["actor.model.1.bias"]
         self._actor = [_layer(weights, f"actor.model.{i}") for i in ACTOR_LAYERS]
+        self.hidden: Float32 = np.empty(0, np.float32)
+        """The actor's last hidden layer in the last step, from which exploration takes the standard deviation."""
         # The lower half of the last layer is the log standard deviation, which a frozen policy does not use.
         self._mean = Layer(weights["actor.model.9.weight"][:ACTION_SIZE], weights["actor.model.9.bias"][:ACTION_SIZE])
 
@@ -163,6 +167,7 @@ class PolicyForward:
         h = self._actor_first.norm_tanh(self._input, self._gain, self._shift)
         for layer in self._actor:
             h = layer.leaky_relu(h)
+        self.hidden = h
         np.tanh(self._mean.linear(h), out=self.action)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from legion_core.inference import ACTION_SIZE, Architecture
+from legion_core.inference import ACTION_SIZE, LOG_STD_RANGE, Architecture
 from legion_core.spaces import Float32
 
-LOG_STD_RANGE = (-20.0, 2.0)
+Layer = Callable[[int, int], nn.Module]
+"""A fully connected layer of torch's own kind: inputs, outputs."""
 
 
 class TaskInferenceEncoder(nn.Module):
@@ -18,16 +21,18 @@ class TaskInferenceEncoder(nn.Module):
     [observation, action, z] -> next observation.
     """
 
-    def __init__(self, observation: int, embedding: int, architecture: Architecture | None = None) -> None:
+    def __init__(
+        self, observation: int, embedding: int, architecture: Architecture | None = None, layer: Layer = nn.Linear
+    ) -> None:
         super().__init__()
         architecture = architecture or Architecture()
         width, latent = architecture.encoder_width, architecture.latent
-        self.trunk = _relu_layers(observation + embedding, width)
-        self.mu_latent = nn.Linear(width, latent)
-        self.log_var_latent = nn.Linear(width, latent)
-        self.decoder_context = nn.Sequential(*_relu_layers(latent, width), nn.Linear(width, embedding), nn.Tanh())
+        self.trunk = _relu_layers(observation + embedding, width, layer)
+        self.mu_latent = layer(width, latent)
+        self.log_var_latent = layer(width, latent)
+        self.decoder_context = nn.Sequential(*_relu_layers(latent, width, layer), layer(width, embedding), nn.Tanh())
         self.decoder_state = nn.Sequential(
-            *_relu_layers(observation + ACTION_SIZE + latent, width), nn.Linear(width, observation)
+            *_relu_layers(observation + ACTION_SIZE + latent, width, layer), layer(width, observation)
         )
 
     def forward(self, observation: Tensor, embedding: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,14 +44,14 @@ class TaskInferenceEncoder(nn.Module):
 class Actor(nn.Module):
     """The policy on [observation, z]; the action of a frozen policy is tanh(mean)."""
 
-    def __init__(self, observation: int, architecture: Architecture | None = None) -> None:
+    def __init__(self, observation: int, architecture: Architecture | None = None, layer: Layer = nn.Linear) -> None:
         super().__init__()
         architecture = architecture or Architecture()
         width = architecture.actor_width
-        layers: list[nn.Module] = [nn.Linear(observation + architecture.latent, width), nn.LayerNorm(width), nn.Tanh()]
+        layers: list[nn.Module] = [layer(observation + architecture.latent, width), nn.LayerNorm(width), nn.Tanh()]
         for _ in range(3):
-            layers += [nn.Linear(width, width), nn.LeakyReLU()]
-        self.model = nn.Sequential(*layers, nn.Linear(width, 2 * ACTION_SIZE))
+            layers += [layer(width, width), nn.LeakyReLU(inplace=True)]
+        self.model = nn.Sequential(*layers, layer(width, 2 * ACTION_SIZE))
 
     def forward(self, observation: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before the tanh, both (N, 4), of normalised observations and latents."""
@@ -55,18 +60,41 @@ class Actor(nn.Module):
         return mean, low + 0.5 * (high - low) * (torch.tanh(log_std) + 1)
 
 
+class Critics(nn.Module):
+    """Two independent estimates of the soft value of an action: [observation, action, z] -> Q."""
+
+    def __init__(self, observation: int, architecture: Architecture | None = None, layer: Layer = nn.Linear) -> None:
+        super().__init__()
+        architecture = architecture or Architecture()
+        inputs, width = observation + ACTION_SIZE + architecture.latent, architecture.actor_width
+        self.first = nn.Sequential(*_relu_layers(inputs, width, layer), layer(width, 1))
+        self.second = nn.Sequential(*_relu_layers(inputs, width, layer), layer(width, 1))
+
+    def forward(self, observation: Tensor, action: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """Both values (N,) of normalised observations, actions and latents."""
+        x = torch.cat((observation, action, latent), dim=-1)
+        return self.first(x).squeeze(-1), self.second(x).squeeze(-1)
+
+
 class PolicyNetwork(nn.Module):
     """Encoder and actor behind one normalisation of the observation."""
 
     observation_mean: Tensor
     observation_scale: Tensor
 
-    def __init__(self, mean: Float32, scale: Float32, embedding: int, architecture: Architecture | None = None) -> None:
+    def __init__(
+        self,
+        mean: Float32,
+        scale: Float32,
+        embedding: int,
+        architecture: Architecture | None = None,
+        layer: Layer = nn.Linear,
+    ) -> None:
         super().__init__()
         self.register_buffer("observation_mean", torch.as_tensor(mean, dtype=torch.float32))
         self.register_buffer("observation_scale", torch.as_tensor(scale, dtype=torch.float32))
-        self.encoder = TaskInferenceEncoder(len(mean), embedding, architecture)
-        self.actor = Actor(len(mean), architecture)
+        self.encoder = TaskInferenceEncoder(len(mean), embedding, architecture, layer)
+        self.actor = Actor(len(mean), architecture, layer)
 
     def normalise(self, observation: Tensor) -> Tensor:
         """(observation - mean) / scale, per field."""
@@ -88,7 +116,8 @@ class PolicyNetwork(nn.Module):
         }
 
 
-def _relu_layers(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
-    )
+def _relu_layers(inputs: int, width: int, layer: Layer) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for size in (inputs, width, width):
+        layers += [layer(size, width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

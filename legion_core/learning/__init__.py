@@ -1,0 +1,1 @@
+"""LEGION's learning: agent, replay, curriculum, and runs that survive a kill."""
