@@ -44,8 +44,6 @@ def save(folder: Path, tensors: Mapping[str, npt.NDArray[Any]], state: Mapping[s
     Raises:
         CheckpointError: `folder` exists or cannot be written (a full disk), or something in it cannot be stored.
     """
-    if folder.exists():
-        raise CheckpointError(f"{folder} exists already; a checkpoint is never overwritten")
     files = {TENSORS: _encoded_tensors(folder, tensors), STATE: _encoded_state(folder, state)}
     contents = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
@@ -53,6 +51,8 @@ def save(folder: Path, tensors: Mapping[str, npt.NDArray[Any]], state: Mapping[s
     manifest = {"format": FORMAT, "version": VERSION, "files": contents}
     files[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
     try:
+        if folder.exists():
+            raise CheckpointError(f"{folder} exists already; a checkpoint is never overwritten")
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=DRAFT_PREFIX) as temporary:
             draft = Path(temporary) / folder.name

@@ -8,6 +8,7 @@ replay/               the transitions                     lock                 h
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
@@ -17,6 +18,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ import numpy.typing as npt
 import yaml
 
 from legion_core.config import load_yaml
-from legion_core.errors import ConfigurationError, RunError, unknown
+from legion_core.errors import CheckpointError, ConfigurationError, RunError, unknown
 from legion_core.learning import checkpoint
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ CHECKPOINTS = "checkpoints"
 STAGES = "stages"
 BEST = "best"
 FINAL = "bundle"
+DRAFT_PREFIX = ".draft-"
+"""How the name of a folder begins in which a bundle is being written."""
 KEPT = 2
 """The newest checkpoints that stay, beside those at a stage's end."""
 PROGRESS = ("kind", "stage", "round", "update", "env_steps", "wall_s")
@@ -100,7 +104,11 @@ class RunDirectory:
         folder = _existing_run(path)
         _require_tensorboard(tensorboard)
         try:
-            return cls(folder, _locked(folder), tensorboard)
+            lock = _locked(folder)
+            metrics = folder / METRICS
+            if metrics.exists():  # a process that was killed may have left part of a line
+                os.truncate(metrics, len(_complete_lines(metrics)))
+            return cls(folder, lock, tensorboard)
         except OSError as error:
             raise RunError(f"cannot write {folder}: {error.strerror}") from error
 
@@ -155,12 +163,15 @@ class RunDirectory:
 
         Raises:
             BundleError: it cannot be written; the earlier one stays.
-            RunError: the folder was opened for reading.
+            RunError: the disk is full, or the folder was opened for reading.
         """
         self._require_lock()
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=".bundle-") as temporary:
-            bundle.save(Path(temporary) / name)
-            self._replace(self.path / name, Path(temporary) / name)
+        try:
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=DRAFT_PREFIX) as temporary:
+                bundle.save(Path(temporary) / name)
+                _replace(self.path / name, Path(temporary) / name)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / name}: {error.strerror}") from error
 
     # -- metrics -----------------------------------------------------------------------------------------------
 
@@ -179,7 +190,7 @@ class RunDirectory:
                 before = stream.tell()
                 if stream.write(line) != len(line):
                     stream.truncate(before)
-                    raise OSError(0, "the disk is full")
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror}") from error
         if self._tensorboard:
@@ -260,8 +271,9 @@ class RunDirectory:
         }
         checkpoint.save(self.path / CHECKPOINTS / number, tensors, {"run": place, "state": dict(state)})
         for old in self.checkpoints()[:-KEPT]:
-            if not self._envelope(old)["run"]["stage_end"]:
-                shutil.rmtree(self.path / CHECKPOINTS / old, ignore_errors=True)
+            with suppress(OSError, CheckpointError):  # one that is damaged stays, for somebody to look at
+                if not self._envelope(old)["run"]["stage_end"]:
+                    _discard(self.path / CHECKPOINTS / old)
         return number
 
     def load_checkpoint(self, number: str) -> tuple[checkpoint.Tensors, dict[str, Any]]:
@@ -298,17 +310,19 @@ class RunDirectory:
         best = self._bundle_of(place["best"])
         self._close_tensorboard()
         try:
-            for draft in (*self.path.glob(".bundle-*"), *(self.path / CHECKPOINTS).glob(f"{checkpoint.DRAFT_PREFIX}*")):
-                shutil.rmtree(draft)
-            for newer in self.checkpoints():
+            for pattern in (f"{DRAFT_PREFIX}*", f"{CHECKPOINTS}/.*", f"{STAGES}/.*"):
+                for left_behind in self.path.glob(pattern):
+                    shutil.rmtree(left_behind)
+            # The newest go first: killed at any point, the folder can still be rewound to the newest that is left.
+            for newer in reversed(self.checkpoints()):
                 if int(newer) > int(number):
-                    shutil.rmtree(self.path / CHECKPOINTS / newer)
+                    _discard(self.path / CHECKPOINTS / newer)
             if metrics.exists():
                 os.truncate(metrics, size)
             self._restore_bundles(best)
             for folder in self.stages:
                 if folder.name not in place["stages"]:
-                    shutil.rmtree(folder)
+                    _discard(folder)
         except OSError as error:
             raise RunError(f"cannot write {error.filename or self.path}: {error.strerror}") from error
         return tensors, state
@@ -337,15 +351,8 @@ class RunDirectory:
         if best is None:
             shutil.rmtree(self.path / BEST, ignore_errors=True)
         elif best != self.path / BEST:
-            with tempfile.TemporaryDirectory(dir=self.path, prefix=".bundle-") as temporary:
-                self._replace(self.path / BEST, shutil.copytree(best, Path(temporary) / BEST))
-
-    @staticmethod
-    def _replace(folder: Path, draft: Path) -> None:
-        """Put `draft` in the place of `folder`, which its parent's end removes."""
-        if folder.exists():
-            folder.rename(draft.parent / "earlier")
-        draft.rename(folder)
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=DRAFT_PREFIX) as temporary:
+                _replace(self.path / BEST, shutil.copytree(best, Path(temporary) / BEST))
 
     def _require_lock(self) -> None:
         if self._lock is None:
@@ -363,7 +370,7 @@ def require_free_space(path: Path | str, needed: int) -> None:
         place = place.parent
     free = shutil.disk_usage(place).free
     if free < needed:
-        raise RunError(f"{path}: {needed / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free")
+        raise RunError(f"{path}: {needed / 1e6:,.0f} MB needed, {free / 1e6:,.0f} MB free")
 
 
 def scalars(record: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -426,6 +433,21 @@ def _require_tensorboard(wanted: bool) -> None:
         raise ConfigurationError(
             "tensorboard is not installed: python -m pip install tensorboard (or switch it off: tensorboard: false)"
         )
+
+
+def _replace(folder: Path, draft: Path) -> None:
+    """Put `draft` in the place of `folder`, which goes where the draft was: into a temporary folder."""
+    if folder.exists():
+        folder.rename(draft.with_name("earlier"))
+    draft.rename(folder)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a folder; a process that is killed meanwhile leaves none of that name that is half there."""
+    hidden = folder.with_name(f".{folder.name}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    folder.rename(hidden)
+    shutil.rmtree(hidden)
 
 
 def _folders(parent: Path) -> list[Path]:
