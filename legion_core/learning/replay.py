@@ -267,6 +267,7 @@ class Replay:
 
     def _gather(self, rows: Int64) -> Transitions:
         """Copies of those rows; the fields are views of one fresh matrix, which torch takes as they are."""
+        self._require_rewound()
         block = self._rows.take(rows, axis=0)
         columns: dict[str, Any] = {name: block[:, column] for name, column in self._spec.columns.items()}
         return Transitions(**columns)
@@ -282,6 +283,8 @@ class Replay:
         """
         self._require_rewound()
         incoming = self._matrix(transitions)
+        if not len(transitions):
+            return
         regions: dict[int, _Region] = {}
         sources, targets = [], []
         for task in np.unique(transitions.task).tolist() if self._budget else [SHARED]:

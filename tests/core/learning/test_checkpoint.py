@@ -1,4 +1,4 @@
-"""A checkpoint comes back bit by bit; damage of any kind is one error that names the file; a failed save leaves nothing."""
+"""A checkpoint comes back bit by bit; any damage is one error that names the file; a failed save leaves nothing."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_what_cannot_be_stored_is_refused(tmp_path: Path, tensors: Any, state: A
 def test_a_full_disk_leaves_the_earlier_checkpoints_and_nothing_else(
     folder: Path, full_beyond: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    with full_beyond(4096), pytest.raises(CheckpointError, match="cannot write .*000002: File too large"):
+    with full_beyond(4096), pytest.raises(CheckpointError, match=r"cannot write .*000002: File too large"):
         save(folder.with_name("000002"), {"large": np.zeros(10_000)}, {})
     assert list(folder.parent.iterdir()) == [folder]
     assert_same_bits(load(folder)[0], ARRAYS)
@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoints_and_nothing_else(
 def test_a_full_file_system_leaves_the_earlier_checkpoints_and_nothing_else(tiny_disk: Path) -> None:
     first = tiny_disk / "000001"
     save(first, ARRAYS, MAPPING)
-    with pytest.raises(CheckpointError, match="cannot write .*000002: No space left on device"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*000002: No space left on device"):
         save(tiny_disk / "000002", {"large": np.zeros(200_000)}, {})
     assert list(tiny_disk.iterdir()) == [first]
     assert_same_bits(load(first)[0], ARRAYS)
@@ -188,7 +188,7 @@ def test_a_full_file_system_leaves_the_earlier_checkpoints_and_nothing_else(tiny
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(CheckpointError, match="cannot write .*file/000001: (File exists|Not a directory)"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*file/000001: (File exists|Not a directory)"):
         save(tmp_path / "file" / "000001", {}, {})
 
 
@@ -200,7 +200,7 @@ def test_no_right_to_write(tmp_path: Path) -> None:
     try:
         if user == 0:
             os.seteuid(65534)  # root may write anywhere
-        with pytest.raises(CheckpointError, match="cannot write .*000001: Permission denied"):
+        with pytest.raises(CheckpointError, match=r"cannot write .*000001: Permission denied"):
             save(place / "000001", {}, {})
     finally:
         os.seteuid(user)
