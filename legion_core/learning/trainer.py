@@ -76,7 +76,7 @@ def train(
         TaskError: an unknown task.
     """
     torch.set_num_threads(settings.threads)
-    preparation, board = _Preparation(settings, bridge_factory), settings.tensorboard
+    preparation, board = Preparation(settings, bridge_factory), settings.tensorboard
     require_free_space(folder, preparation.bytes_needed)
     if resume:
         directory = RunDirectory.open(folder, tensorboard=board)
@@ -86,7 +86,7 @@ def train(
         return Trainer(preparation, directory, pool, bridge_factory, command, progress).run(resume, checkpoint)
 
 
-class _Preparation:
+class Preparation:
     """What can be wrong with the settings is found here, before a folder is made."""
 
     def __init__(self, settings: RunSettings, bridge_factory: BridgeFactory | None) -> None:
@@ -124,7 +124,7 @@ class Trainer:
 
     def __init__(
         self,
-        preparation: _Preparation,
+        preparation: Preparation,
         directory: RunDirectory,
         pool: Executor,
         bridge_factory: BridgeFactory | None,

@@ -22,7 +22,9 @@ DEFAULT_PRESET = "lifelong"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("run", help="new folder for the run (its policy is RUN/bundle), or with --resume an old one")
+    parser.add_argument(
+        "folder", metavar="RUN", help="new folder for the run (its policy is RUN/bundle), or with --resume an old one"
+    )
     parser.add_argument(
         "--config", metavar="FILE", default=DEFAULT_PRESET, help="YAML settings, or a preset's name (%(default)s)"
     )
@@ -54,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
 
     command = shlex.join(["legion", *sys.argv[1:]])
     if options.resume:
-        settings = run_settings(RunDirectory.read(options.run).settings, f"{options.run}/run.yaml")
+        settings = run_settings(RunDirectory.read(options.folder).settings, f"{options.folder}/run.yaml")
     else:
         if options.checkpoint:
             raise ConfigurationError("--checkpoint goes with --resume")
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         settings = run_settings(data, options.config)
     bundle = train(
         settings,
-        options.run,
+        options.folder,
         resume=options.resume,
         checkpoint=options.checkpoint,
         bridge_factory=BridgeFactory(),
@@ -72,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
     )
     for actuation, score in bundle.manifest.success.items():
         print(f"{actuation}: mean success {score['mean']:.3f}, worst task {score['worst']:.3f}")
-    print(f"saved {options.run}/bundle; 'legion report {options.run}' draws the run")
+    print(f"saved {options.folder}/bundle; 'legion report {options.folder}' draws the run")
     return 0
 
 
@@ -88,7 +90,7 @@ def _run_many(options: argparse.Namespace, data: Mapping[str, Any], command: str
     jobs = []
     for order, seed in itertools.product(orders, seeds):
         settings = run_settings({**data, "order": order.split(), "seed": seed}, options.config)
-        folder = Path(options.run) / f"{order.replace(' ', '-')}-{seed}"
+        folder = Path(options.folder) / f"{order.replace(' ', '-')}-{seed}"
         jobs.append(RunJob(settings, str(folder.absolute()), BridgeFactory(), command))
     with job_pool(options.jobs, options.ray) as pool:
         for job, mean in train_many(jobs, pool):
