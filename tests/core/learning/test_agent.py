@@ -1,4 +1,4 @@
-"""The agent's update: losses fall, what is off stays off, the fast encoder is the plain one, and state is everything."""
+"""The agent's update: losses fall, what is off stays off, the folded encoder is the plain one, state is everything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from legion_core.learning.settings import LifelongSettings  # noqa: E402
 
 FIELDS, EMBEDDING, TASKS, ROWS = 5, 16, 3, 96
 SMALL = LifelongSettings(
-    batch=ROWS, learning_rate=3e-3, encoder_interval=1, architecture=Architecture(latent=4, encoder_width=32, actor_width=24)
+    batch=ROWS,
+    learning_rate=3e-3,
+    encoder_interval=1,
+    architecture=Architecture(latent=4, encoder_width=32, actor_width=24),
 )
 
 
@@ -170,7 +173,7 @@ def test_a_checkpoint_of_other_networks_is_refused() -> None:
 
 
 def test_a_device_that_is_not_there_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="device = 'cuda:77'.*here: cpu"):
+    with pytest.raises(ConfigurationError, match=r"device = 'cuda:77'.*here: cpu"):
         LegionAgent(SMALL, np.zeros(FIELDS, np.float32), np.ones(FIELDS, np.float32), language(), "cuda:77", 0)
     with pytest.raises(ConfigurationError, match="device = 'toaster'"):
         LegionAgent(SMALL, np.zeros(FIELDS, np.float32), np.ones(FIELDS, np.float32), language(), "toaster", 0)
