@@ -1,30 +1,26 @@
 """Scripted experts: memoryless functions of Meta-World's observation, which a policy can imitate.
 
-Two tasks keep Meta-World's own expert. The other eight have one of ours: an arm that moves through joint
-servos cannot bend around an obstacle as the compliant mocap weld does, so these align before they descend,
-let the gripper close before they pull, and move along straight lines.
+Half of the fifty tasks keep Meta-World's own expert. Eight of LEGION's ten have one of ours: an arm that moves through
+joint servos cannot bend around an obstacle as the compliant mocap weld does, so these align before they descend,
+let the gripper close before they pull, and move along straight lines. Those of the other forty are in `carrying`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 from metaworld.policies import ENV_POLICY_MAP
 
-from legion_core.spaces import Vector
+from legion_core.sim.carrying import CARRYING, CLOSE, OPEN, Decision, Expert, above, carry
+from legion_core.spaces import TaskState, Vector
 from legion_core.tasks import get_task
 
 # the stock experts warn of every action that they leave to be clipped
 warnings.filterwarnings("ignore", message="Constant.s. may be too high", module="metaworld.policies")
-
-OPEN, CLOSE = -1.0, 1.0
-Expert = Callable[[Vector, float, Vector, Vector], tuple[Vector, float]]
-"""(hand, opening, object, goal) -> (point the hand shall go to, gripper); positions (3,) in the sim frame."""
 
 GAIN = 10.0
 """Action per metre between hand and aim."""
@@ -37,9 +33,15 @@ def expert_action(task: str, observation: Vector) -> Vector:
         TaskError: an unknown task.
     """
     if task in OURS:
-        hand, opening, thing, goal = observation[:3], float(observation[3]), observation[4:7], observation[36:39]
-        aim, gripper = OURS[task](hand, opening, thing, goal)
-        motion = GAIN * (aim - hand)
+        state = TaskState(
+            hand=observation[:3],
+            object=observation[4:7],
+            goal=observation[36:39],
+            object2=observation[11:14],
+            gripper_opening=float(observation[3]),
+        )
+        aim, gripper = OURS[task](state)
+        motion = GAIN * (aim - state.hand)
         # scaled as a whole, so that the hand goes straight to its aim
         action: Vector = np.append(motion / max(1.0, float(np.abs(motion).max())), gripper)
         return action
@@ -54,36 +56,21 @@ def _stock(task: str) -> Any:
     return expert()
 
 
-def _above(point: Vector, offset: float, tolerance: float, clearance: float, slope: float = 4.0) -> Vector:
-    """`point` itself while the hand is within `tolerance` of it sideways, and up to `clearance` above it when not.
-
-    The funnel between both makes the descent smooth and lets a hand that has slipped aside rise again.
-    """
-    higher: Vector = point + np.array((0.0, 0.0, min(max(slope * (offset - tolerance), 0.0), clearance)))
-    return higher
-
-
-def _reach(_: Vector, __: float, ___: Vector, goal: Vector) -> tuple[Vector, float]:
+def _reach(state: TaskState) -> Decision:
     """Bring the finger tips, 45 mm below the hand, to the goal; the stock expert brings the hand."""
-    return goal + np.array((0.0, 0.0, 0.045)), CLOSE
+    return state.goal + np.array((0.0, 0.0, 0.045)), CLOSE
 
 
-def _carry_puck(hand: Vector, opening: float, puck: Vector, goal: Vector) -> tuple[Vector, float]:
-    """Descend open over the puck, close, and carry it to the goal a little above the table, which would drag."""
-    grasp = puck + np.array((0.0, 0.0, 0.04))
-    offset, height = math.dist(hand[:2], grasp[:2]), hand[2] - grasp[2]
-    if offset < 0.03 and height < 0.035 and opening < 0.6:
-        return goal + np.array((0.0, 0.0, 0.055)), CLOSE
-    if offset < 0.024 and height < 0.012:
-        return grasp, CLOSE
-    return _above(grasp, offset, 0.012, 0.1), OPEN
+def _puck_to_goal(state: TaskState) -> Decision:
+    """A little above the table, which would drag."""
+    return state.goal + np.array((0.0, 0.0, 0.055)), CLOSE
 
 
-def _pull_peg(hand: Vector, opening: float, peg: Vector, _: Vector) -> tuple[Vector, float]:
+def _pull_peg(state: TaskState) -> Decision:
     """Take the peg, 4 mm of clearance a side, and pull it out and up, which frees its head sooner than straight out."""
-    grasp = peg + np.array((-0.01, 0.0, 0.015))
+    hand, grasp = state.hand, state.object + np.array((-0.01, 0.0, 0.015))
     dx, dy, height = np.abs(hand - grasp)
-    if dx < 0.03 and dy < 0.03 and height < 0.05 and opening < 0.93:
+    if dx < 0.03 and dy < 0.03 and height < 0.05 and state.gripper_opening < 0.93:
         return grasp + np.array((0.1, 0.0, 0.05)), CLOSE
     if dx < 0.02 and dy < 0.008 and height < 0.012:
         return grasp, CLOSE
@@ -93,19 +80,20 @@ def _pull_peg(hand: Vector, opening: float, peg: Vector, _: Vector) -> tuple[Vec
     return hand + np.array((0.8, 0.8, 1.0)) * (aim - hand), OPEN
 
 
-def _open_door(hand: Vector, _: float, handle: Vector, goal: Vector) -> tuple[Vector, float]:
+def _open_door(state: TaskState) -> Decision:
     """Reach behind the handle's bar and draw it along its circle around the hinge.
 
     `outwards` (along the door, away from the hinge) and `pull` (the way the handle moves) turn with the door.
     """
-    radius = handle[:2] - goal[:2] - HINGE_FROM_GOAL_M
+    hand, handle = state.hand, state.object
+    radius = handle[:2] - state.goal[:2] - HINGE_FROM_GOAL_M
     turned = math.atan2(radius[1], radius[0]) - CLOSED_DOOR_RAD
     outwards, pull = np.array((math.cos(turned), math.sin(turned))), np.array((math.sin(turned), -math.cos(turned)))
     behind = handle + np.append(ALONG_BAR_M * outwards - BEHIND_BAR_M * pull, 0.0)
     u, v = (hand[:2] - handle[:2]) @ outwards, (handle[:2] - hand[:2]) @ pull
     if hand[2] < handle[2] + 0.03 and v > 0.01 and abs(u - ALONG_BAR_M) < 0.05:
         return behind + 0.12 * np.append(pull, 0.0), CLOSE
-    return _above(behind, math.hypot(u - ALONG_BAR_M, v - BEHIND_BAR_M), 0.007, 0.12, slope=8.0), CLOSE
+    return above(behind, math.hypot(u - ALONG_BAR_M, v - BEHIND_BAR_M), 0.007, 0.12, slope=8.0), CLOSE
 
 
 HINGE_FROM_GOAL_M = np.array((0.115, 0.35))
@@ -121,8 +109,9 @@ ALONG_BAR_M = -0.015
 """Where along the handle's bar to pull, away from the hinge: between its post and the edge of the door."""
 
 
-def _close_drawer(hand: Vector, _: float, handle: Vector, __: Vector) -> tuple[Vector, float]:
+def _close_drawer(state: TaskState) -> Decision:
     """Push on the upper edge of the drawer's front, above its handle."""
+    hand, handle = state.hand, state.object
     if hand[1] > handle[1] + 0.06:
         back = handle if hand[2] > handle[2] + 0.09 else hand
         return np.array((handle[0], back[1], handle[2] + 0.12)), CLOSE
@@ -133,25 +122,37 @@ def _close_drawer(hand: Vector, _: float, handle: Vector, __: Vector) -> tuple[V
 def _slide_window(side: float) -> Expert:
     """Go down beside the handle, on its +x side (1) or -x side (-1), and push it to the other."""
 
-    def expert(hand: Vector, _: float, handle: Vector, __: Vector) -> tuple[Vector, float]:
+    def expert(state: TaskState) -> Decision:
+        hand, handle = state.hand, state.object
         beside = handle + np.array((0.03 * side, -0.015, -0.02))
         wrong_side = max(0.0, -0.005 - side * (hand[0] - handle[0]))
         offset = math.hypot(wrong_side, max(0.0, abs(hand[1] - beside[1]) - 0.015))
         if offset == 0.0:
             depth = min(max(1.0 - (hand[2] - beside[2]) / 0.04, 0.0), 1.0)
             return beside - np.array((0.13 * side * depth, 0.0, 0.0)), CLOSE
-        return _above(beside, offset, 0.0, 0.16, slope=8.0), CLOSE
+        return above(beside, offset, 0.0, 0.16, slope=8.0), CLOSE
 
     return expert
 
 
+def _slide_plate_left(state: TaskState) -> Decision:
+    """Go down on the right of the plate and push."""
+    beside = np.array((state.object[0] + 0.085, state.object[1], 0.05))
+    dx, dy = state.hand[0] - beside[0], state.hand[1] - beside[1]
+    if state.hand[2] < 0.075 and dx > -0.03 and abs(dy) < 0.02:
+        return np.array((state.hand[0] - 0.1, state.object[1], 0.05)), CLOSE
+    return above(beside, math.hypot(max(0.0, -dx), dy), 0.012, 0.1), CLOSE
+
+
 OURS: dict[str, Expert] = {
     "reach": _reach,
-    "push": _carry_puck,
-    "pick-place": _carry_puck,
+    "push": carry(_puck_to_goal),
+    "pick-place": carry(_puck_to_goal),
     "door-open": _open_door,
     "drawer-close": _close_drawer,
     "peg-unplug-side": _pull_peg,
     "window-open": _slide_window(-1.0),
     "window-close": _slide_window(1.0),
+    "plate-slide-side": _slide_plate_left,
+    **CARRYING,
 }
