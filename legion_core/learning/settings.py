@@ -163,8 +163,10 @@ class RunSettings:
     """A run: what is learned in which order, from what, and with which agent."""
 
     mode: Mode = "lifelong"
+    task_set: Literal["ten", "fifty"] = "ten"
+    """LEGION's ten tasks or Meta-World's fifty, in curriculum order."""
     tasks: tuple[str, ...] = ()
-    """Names of tasks in curriculum order; none: LEGION's ten."""
+    """Names of tasks in curriculum order, instead of a whole set."""
     order: tuple[str, ...] = ("curriculum",)
     """`curriculum`, `random`, `reverse`, or the tasks one by one."""
     meetings: int = 3

@@ -37,7 +37,7 @@ from legion_core.mixture import make_engine, name_components, purity
 from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge
 from legion_core.sim.scene import check_choice
 from legion_core.spaces import Float32, ObservationSpec
-from legion_core.tasks import all_tasks, get_task
+from legion_core.tasks import get_task, task_set
 from legion_core.workers import run_jobs, worker_pool
 
 UNFAMILIAR_SHARE = 0.001
@@ -97,7 +97,7 @@ class Preparation:
             )
         for actuation in settings.actuations:
             check_choice(settings.arm, actuation)
-        names = settings.tasks or tuple(task.name for task in all_tasks())
+        names = settings.tasks or tuple(task.name for task in task_set(settings.task_set))
         self.tasks = tuple(get_task(name) for name in names)
         self.stages = schedule(settings.mode, settings.order, names, seed=settings.seed, meetings=settings.meetings)
         self.spec = ObservationSpec(settings.observation)
