@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from legion_core.errors import RunError
+from legion_core.errors import RunError, unknown
 from legion_core.spaces import Vector
 
 Record = Mapping[str, Any]
@@ -52,7 +52,7 @@ class StageRecord:
 
     index: int
     tasks: tuple[str, ...]
-    """Practised in it; empty where the run does not say."""
+    """Practised in it."""
     seen: tuple[str, ...]
     """Met so far, this stage's included."""
     ended: bool
@@ -133,6 +133,10 @@ class History:
     mixtures: tuple[Mixture, ...]
     losses: Mapping[str, Series]
     condition: Condition | None
+    env_steps: int
+    """In all so far."""
+    updates: int
+    wall_s: float
 
     @classmethod
     def of(cls, records: Iterable[Record], tasks: Sequence[str] = ()) -> History:
@@ -158,8 +162,15 @@ class History:
         met = dict.fromkeys(name for stage in stages for name in (*stage.tasks, *stage.seen))
         met.update(dict.fromkeys(tasks))
         met.update(dict.fromkeys(name for m in measurements for name in m.tasks))
-        condition = measurements[0].condition if measurements else None
-        return cls(tuple(met), stages, measurements, tuple(kinds["mixture"]), _losses(kinds["updates"]), condition)
+        return cls(
+            tuple(met),
+            stages,
+            measurements,
+            tuple(kinds["mixture"]),
+            _losses(kinds["updates"]),
+            measurements[0].condition if measurements else None,
+            *(max((getattr(place, name) for place in places), default=0) for name in ("env_steps", "update", "wall_s")),
+        )
 
     @property
     def finished(self) -> bool:
@@ -177,12 +188,14 @@ class History:
             and (task is None or task in m.tasks)
         ]
 
+    def newly_practised(self, stage: StageRecord) -> tuple[str, ...]:
+        """The tasks that `stage` practises while the one before did not."""
+        before = next((other.tasks for other in self.stages if other.index == stage.index - 1), ())
+        return tuple(task for task in stage.tasks if task not in before)
+
     def own_stages(self, task: str) -> list[StageRecord]:
-        """The stages that practise `task` while the one before did not."""
-        before = [(), *(stage.tasks for stage in self.stages)]
-        return [
-            stage for stage, last in zip(self.stages, before, strict=False) if task in stage.tasks and task not in last
-        ]
+        """The own stages of `task` in their order."""
+        return [stage for stage in self.stages if task in self.newly_practised(stage)]
 
 
 def stage_counts(history: History, stage: int) -> dict[str, Count]:
@@ -265,13 +278,13 @@ def forward_transfer(history: History) -> Vector:
 
 def stage_mean_success(history: History) -> Vector:
     """Mean success (tasks,) over the environment steps of a task's first own stage: how fast it was learned."""
-    return _own(history, _first, lambda stage, task: mean_success(_stage_curve(history, stage, task)))
+    return _own(history, _first, lambda stage, task: mean_success(stage_curve(history, stage, task)))
 
 
 def meetings(history: History, task: str) -> list[Meeting]:
     """How fast `task` was learned each time that the run met it (few-shot recall)."""
     stages = history.own_stages(task)
-    curves = [_stage_curve(history, stage, task) for stage in stages]
+    curves = [stage_curve(history, stage, task) for stage in stages]
     length = max((curve.steps[-1] for curve in curves if len(curve.steps)), default=0.0)
     areas = [mean_success(curve, length) for curve in curves]
     return [
@@ -366,9 +379,9 @@ def summarise(history: History) -> Summary:
         components=mixture.components if mixture else None,
         tasks_seen=len(seen),
         purity=mixture.purity if mixture else np.nan,
-        env_steps=max((stage.env_steps[1] for stage in stages), default=0),
-        updates=max((stage.updates[1] for stage in stages), default=0),
-        wall_s=max((stage.wall_s[1] for stage in stages), default=0.0),
+        env_steps=history.env_steps,
+        updates=history.updates,
+        wall_s=history.wall_s,
     )
 
 
@@ -396,6 +409,8 @@ def _place(record: Record) -> _Place:
 
 
 def _event(record: Record) -> _Event:
+    if record["event"] not in ("start", "end"):
+        raise ValueError(unknown("event", record["event"], ("start", "end")))
     return _Event(record["stage"], record["event"], tuple(record["tasks"]), tuple(record["seen"]))
 
 
@@ -411,12 +426,17 @@ def _mixture(record: Record) -> Mixture:
         stage=record["stage"],
         tasks_seen=int(record["tasks_seen"]),
         components=int(record["components"]),
-        purity=float(record["purity"]),
-        elbo=float(record["elbo"]),
+        purity=_number(record["purity"]),
+        elbo=_number(record["elbo"]),
         births=int(record["births"]),
         merges=int(record["merges"]),
         engine=record["engine"],
     )
+
+
+def _number(value: float | None) -> float:
+    """JSON has no NaN: what is not finite is written as null."""
+    return np.nan if value is None else float(value)
 
 
 def _update(record: Record) -> tuple[int, dict[str, float]]:
@@ -433,15 +453,15 @@ _PARSERS: dict[str, Callable[[Record], Any]] = {
 
 def _stages(places: Sequence[_Place], events: Sequence[_Event]) -> tuple[StageRecord, ...]:
     stages = []
-    for index in sorted({place.stage for place in places}):
+    for index in sorted({event.stage for event in events}):
         _, updates, env_steps, wall_s = zip(*(place for place in places if place.stage == index), strict=True)
         named = {event.name: event for event in events if event.stage == index}
-        said = named.get("end") or named.get("start")
+        said = named.get("end") or named["start"]
         stages.append(
             StageRecord(
                 index,
-                said.tasks if said else (),
-                said.seen if said else (),
+                said.tasks,
+                said.seen,
                 "end" in named,
                 (min(env_steps), max(env_steps)),
                 (min(updates), max(updates)),
@@ -487,6 +507,6 @@ def _success(history: History, when: str, stage: StageRecord, task: str) -> floa
     return found[-1].tasks[task].success if found else np.nan
 
 
-def _stage_curve(history: History, stage: StageRecord, task: str) -> Curve:
+def stage_curve(history: History, stage: StageRecord, task: str) -> Curve:
     measured = history.at("stage_start", "round", "stage_end", stage=stage.index, task=task)
     return Curve.of((m.stage_env_steps, m.tasks[task].success) for m in measured)
