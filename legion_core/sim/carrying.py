@@ -115,6 +115,11 @@ def _pull_with_stick(state: TaskState) -> Decision:
     return np.array((before + onwards * (handle[0] + 0.05 - before), handle[1], height)), CLOSE
 
 
+def _lift(state: TaskState) -> Decision:
+    """Straight up, so that the ring does not catch on its peg."""
+    return state.hand + np.array((0.0, 0.0, 0.1)), CLOSE
+
+
 def _from_bin_to_bin(state: TaskState) -> Decision:
     """Take the cube by a point from which the open fingers clear the walls of the bin."""
     reachable = np.clip(state.object, (-1.0, 0.672, 0.0), (1.0, 0.728, 1.0))
@@ -137,6 +142,7 @@ CARRYING: dict[str, Expert] = {
     "soccer": carry(_between_posts),
     "coffee-pull": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
     "coffee-push": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
+    "disassemble": carry(_lift, (-0.025, 0.0, 0.035)),
     "bin-picking": _from_bin_to_bin,
     "shelf-place": carry(to_goal(0.06)),
     "push-back": carry(to_goal(0.055)),
