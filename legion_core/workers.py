@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import TypeVar
@@ -12,6 +15,9 @@ from tqdm import tqdm
 
 THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent dies."""
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
@@ -19,11 +25,22 @@ Result = TypeVar("Result")
 def worker_pool(processes: int) -> Executor:
     """A pool of spawned processes: a fork of one that holds thread pools may hang.
 
-    Each computes on one thread, because small matrices on many threads of busy cores are slower by far.
+    Each computes on one thread, because small matrices on many threads of busy cores are slower by far. They ignore
+    Ctrl-C, which is for the process that started them, and end with it even when it is killed.
     """
     for variable in THREAD_LIMITS:
         os.environ.setdefault(variable, "1")
-    return ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        processes, mp_context=multiprocessing.get_context("spawn"), initializer=_follow, initargs=(os.getpid(),)
+    )
+
+
+def _follow(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before it could be followed
+            os._exit(1)
 
 
 def run_jobs(

@@ -12,12 +12,14 @@ from typing import Any
 
 import yaml
 
-from legion_core.config import load_yaml
+from legion_core.config import load_yaml, require
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 
 PRESETS = "config/train"
 DEFAULT_PRESET = "lifelong"
+SETTINGS = ("mode", "order", "tasks", "demonstrations", "seed", "device", "processes")
+"""Those with an argument of their own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder", metavar="RUN", help="new folder for the run (its policy is RUN/bundle), or with --resume an old one"
     )
     parser.add_argument(
-        "--config", metavar="FILE", default=DEFAULT_PRESET, help="YAML settings, or a preset's name (%(default)s)"
+        "--config", metavar="FILE", help=f"YAML settings, or a preset's name (default: {DEFAULT_PRESET})"
     )
     parser.add_argument("--mode", help="multitask, lifelong, few_shot or expanding")
     parser.add_argument("--order", nargs="+", metavar="ORDER", help="curriculum, random, reverse, or tasks in order")
@@ -56,22 +58,26 @@ def run(options: argparse.Namespace) -> int:
 
     command = shlex.join(["legion", *sys.argv[1:]])
     if options.resume:
+        _refuse_changes(options)
         settings = run_settings(RunDirectory.read(options.folder).settings, f"{options.folder}/run.yaml")
     else:
-        if options.checkpoint:
-            raise ConfigurationError("--checkpoint goes with --resume")
+        require(options.checkpoint is None, "--checkpoint", options.checkpoint, "together with --resume")
         data = _settings(options)
         if options.seeds or options.orders or options.ray:
             return _run_many(options, data, command)
-        settings = run_settings(data, options.config)
-    bundle = train(
-        settings,
-        options.folder,
-        resume=options.resume,
-        checkpoint=options.checkpoint,
-        bridge_factory=BridgeFactory(),
-        command=command,
-    )
+        settings = run_settings(data, options.config or DEFAULT_PRESET)
+    try:
+        bundle = train(
+            settings,
+            options.folder,
+            resume=options.resume,
+            checkpoint=options.checkpoint,
+            bridge_factory=BridgeFactory(),
+            command=command,
+        )
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; 'legion train {options.folder} --resume' goes on", file=sys.stderr)
+        raise
     for actuation, score in bundle.manifest.success.items():
         print(f"{actuation}: mean success {score['mean']:.3f}, worst task {score['worst']:.3f}")
     print(f"saved {options.folder}/bundle; 'legion report {options.folder}' draws the run")
@@ -89,7 +95,7 @@ def _run_many(options: argparse.Namespace, data: Mapping[str, Any], command: str
     seeds = options.seeds or [data.get("seed", 0)]
     jobs = []
     for order, seed in itertools.product(orders, seeds):
-        settings = run_settings({**data, "order": order.split(), "seed": seed}, options.config)
+        settings = run_settings({**data, "order": order.split(), "seed": seed}, options.config or DEFAULT_PRESET)
         folder = Path(options.folder) / f"{order.replace(' ', '-')}-{seed}"
         jobs.append(RunJob(settings, str(folder.absolute()), BridgeFactory(), command))
     with job_pool(options.jobs, options.ray) as pool:
@@ -98,11 +104,19 @@ def _run_many(options: argparse.Namespace, data: Mapping[str, Any], command: str
     return 0
 
 
+def _refuse_changes(options: argparse.Namespace) -> None:
+    """A resumed run keeps its settings: another one would not be the same run any more."""
+    for name in ("config", *SETTINGS, "seeds", "orders", "ray"):
+        require(getattr(options, name) is None, f"--{name}", getattr(options, name), "nothing, with --resume")
+    require(not options.set, "--set", options.set, "nothing, with --resume")
+
+
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The preset or file, with what the command line says on top."""
-    path = Path(options.config)
-    data = load_yaml(path if path.suffix or path.exists() else _preset(options.config))
-    for name in ("mode", "order", "tasks", "demonstrations", "seed", "device", "processes"):
+    source = options.config or DEFAULT_PRESET
+    path = Path(source)
+    data = load_yaml(path if path.suffix or path.exists() else _preset(source))
+    for name in SETTINGS:
         value = getattr(options, name)
         if value is not None:
             data[name] = value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -79,6 +78,14 @@ def assert_same_run(one: Path, other: Path) -> None:
         np.testing.assert_array_equal(ours[key], theirs[key])
 
 
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("whole") / "run"
@@ -116,8 +123,11 @@ def test_a_killed_run_resumes_to_the_same_end(whole: Path, tmp_path: Path, check
         assert child.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
     child.wait()
+    while _group_lives(child.pid):
+        assert time.monotonic() < deadline, "a worker outlived the run"
+        time.sleep(0.05)
     train(run_settings(RunDirectory.read(run).settings), run, resume=True, progress=False)
     assert_same_run(whole, run)
 
