@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log, pi
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +78,37 @@ class KnowledgeSpace:
         joint = self.log_joint(latents)
         result: Vector = np.exp(joint - np.logaddexp.reduce(joint, axis=-1, keepdims=True))
         return result
+
+    def sample(self, rng: np.random.Generator, count: int) -> tuple[Vector, npt.NDArray[np.intp]]:
+        """`count` latents (count, D) drawn from the mixture, and the component each came from (count,)."""
+        component = rng.choice(len(self.weights), size=count, p=self.weights / self.weights.sum())
+        noise = rng.standard_normal((count, self.latent_size))
+        return self.means[component] + noise * np.sqrt(self.variances[component]), component
+
+    def save(self, path: Path | str) -> None:
+        """Write it to one safetensors file, exactly. Raises BundleError if the file cannot be written."""
+        from safetensors.numpy import save
+
+        tensors = {name: getattr(self, name) for name in ("weights", "means", "variances")}
+        try:
+            Path(path).write_bytes(save(tensors, {"tasks": json.dumps(self.tasks)}))
+        except OSError as error:
+            raise BundleError(f"cannot write {path}: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: Path | str) -> KnowledgeSpace:
+        """The inverse of `save`. Raises BundleError for a file that is missing, broken or not one of these."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), "numpy") as file:
+                tensors = {name: file.get_tensor(name) for name in ("weights", "means", "variances")}
+                tasks = tuple(json.loads((file.metadata() or {})["tasks"]))
+        except OSError as error:
+            raise BundleError(f"cannot read {path}: {error.strerror or error}") from error
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise BundleError(f"{path} holds no knowledge space: {error}") from error
+        return cls(**tensors, tasks=tasks)
 
     def purity(self, latents: npt.ArrayLike, tasks: Sequence[str]) -> float:
         """The share of latents (N, D) whose most responsible component stands for their own task."""

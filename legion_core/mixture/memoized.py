@@ -19,6 +19,8 @@ from legion_core.mixture.interface import Array, MixtureFit, MixtureSettings, Mo
 from legion_core.mixture.model import Posterior, Prior, features
 from legion_core.spaces import Vector
 
+Labels = npt.NDArray[np.intp]
+
 MOST_LAPS = 50
 """Laps after which the responsibilities count as settled in any case."""
 SETTLED = 0.05
@@ -158,43 +160,50 @@ class _Fit:
             return None
         sample = own if len(own) <= PROPOSAL_ATOMS else self._rng.choice(own, PROPOSAL_ATOMS, replace=False)
         rows, amplify = self._rows[sample], len(own) / len(sample)
-        whole = rows.sum(axis=0) * amplify
-        parts = rows[self._seeds(rows)]
-        label = (_distances(rows, parts, whole)).argmin(axis=0)
+        label = self._seeded(rows)
         for _ in range(REFINEMENTS):
-            sums = _hard_sums(label, len(parts), rows) * amplify
-            parts = sums[sums[:, 0] >= self._settings.minimum_atoms]
+            parts = self._big_enough(_hard_sums(label, rows)) * amplify
             if len(parts) < 2:
                 return None
             label = (_scores(self._prior, parts) @ rows.T).argmax(axis=0)
-        sums = _hard_sums(label, len(parts), rows) * amplify
-        parts = self._merged(sums[sums[:, 0] >= self._settings.minimum_atoms])
-        if len(parts) < 2 or self._gain(k, whole, parts) <= 0:
+        parts = self._merged(self._big_enough(_hard_sums(label, rows)) * amplify)
+        if len(parts) < 2 or self._gain(k, rows.sum(axis=0) * amplify, parts) <= 0:
             return None
         return _scores(self._prior, parts)
 
-    def _seeds(self, rows: Vector) -> list[int]:
-        """Rows to start parts from: each with a chance in proportion to its squared distance from those before."""
-        seeds = [int(self._rng.integers(len(rows)))]
-        nearest = np.full(len(rows), np.inf)
-        whole = rows.sum(axis=0)
-        while len(seeds) < min(self._settings.fresh, len(rows)):
-            nearest = np.minimum(nearest, _distances(rows, rows[seeds[-1:]], whole)[0])
+    def _big_enough(self, sums: Vector) -> Vector:
+        return sums[sums[:, 0] >= self._settings.minimum_atoms]
+
+    def _seeded(self, rows: Vector) -> Labels:
+        """The nearest of a few seeds for each row (n,), each seed drawn by its squared distance from those before."""
+        z = rows[:, 1 + rows.shape[1] // 2 :]
+        z = z / np.maximum(z.std(axis=0), 1e-6 * z.std() + 1e-300)
+        nearest = np.full(len(z), np.inf)
+        label = np.zeros(len(z), np.intp)
+        seed = int(self._rng.integers(len(z)))
+        for part in range(min(self._settings.fresh, len(z))):
+            distance = ((z - z[seed]) ** 2).sum(axis=1)
+            label[distance < nearest] = part
+            nearest = np.minimum(distance, nearest)
             total = np.cumsum(nearest)
-            if total[-1] <= 0:
-                break
-            seeds.append(int(np.searchsorted(total, self._rng.random() * total[-1], side="right")))
-        return seeds
+            seed = min(int(np.searchsorted(total, self._rng.random() * total[-1], side="right")), len(z) - 1)
+        return label
 
     def _merged(self, sums: Vector) -> Vector:
         """Parts of a hard split (J, 1 + 2 D) after all merges of two that raise the bound."""
         while len(sums) > 1:
             gains = self._pair_gains(sums)
-            a, b = np.unravel_index(gains.argmax(), gains.shape)
-            if gains[a, b] <= 0:
+            gone: set[int] = set()
+            # At once all pairs that raise it and have no part in common: they hardly change what the others gain.
+            for pair in np.argsort(-gains, axis=None)[: np.count_nonzero(gains > 0)]:
+                a, b = divmod(int(pair), len(gains))
+                if not gone & {a, b}:
+                    sums[a] += sums[b]
+                    gone |= {a, b}
+                    sums[b] = 0
+            if not gone:
                 break
-            sums[a] += sums[b]
-            sums = np.delete(sums, b, axis=0)
+            sums = sums[sums[:, 0] > 0]
         return sums
 
     def _pair_gains(self, sums: Vector) -> Vector:
@@ -204,14 +213,14 @@ class _Fit:
         counts = sums[:, 0]
         gains = np.full((len(sums), len(sums)), -np.inf)
         data = self._prior.data_bound(sums[a] + sums[b]) - bound[a] - bound[b]
-        # The share of a bigger component is more certain: n log n, to which the exact value comes close.
-        likely = data + xlogy(counts[a] + counts[b], counts[a] + counts[b]) - xlogy(counts[a], counts[a])
-        likely -= xlogy(counts[b], counts[b])
-        base = self._prior.weight_bound(counts)
-        for i in np.flatnonzero(likely > -10 - 5 * np.log(counts.sum())):
-            merged = counts.copy()
-            merged[a[i]] += merged[b[i]]
-            gains[a[i], b[i]] = data[i] + self._prior.weight_bound(np.delete(merged, b[i])) - base
+        # Sharing a weight is worth less than log 2 a latent, and a little for each component that comes after.
+        worthy = np.flatnonzero(data > -counts[a] - counts[b] - 5 * np.log(counts.sum()))
+        merged = np.tile(counts, (len(worthy), 1))
+        which = np.arange(len(worthy))
+        merged[which, a[worthy]] += counts[b[worthy]]
+        merged[which, b[worthy]] = 0
+        weight = self._prior.weight_bound(merged) - self._prior.weight_bound(counts)
+        gains[a[worthy], b[worthy]] = data[worthy] + weight
         return gains
 
     def _gain(self, k: int, whole: Vector, parts: Vector) -> float:
@@ -219,14 +228,21 @@ class _Fit:
         counts = self._sums[..., 0].sum(axis=0)
         split = np.append(np.delete(counts, k), parts[:, 0])
         data = self._prior.data_bound(parts).sum() - self._prior.data_bound(whole)
-        return float(data) + self._prior.weight_bound(split) - self._prior.weight_bound(counts)
+        return float(data + self._prior.weight_bound(split) - self._prior.weight_bound(counts))
 
     def _split(self, k: int, scores: Vector) -> bool:
         """Give component k's share of each latent to the part that explains it best, if that raises the bound."""
-        label = (scores @ self._rows.T).argmax(axis=0)
-        resp = np.where(label == np.arange(len(scores))[:, None], self._resp[k], 0)
-        sums = self._summed(resp)
-        total = sums.sum(axis=0)
+        for _ in range(2):  # once to see which parts last, and once with these
+            label = (scores @ self._rows.T).argmax(axis=0)
+            resp = np.where(label == np.arange(len(scores))[:, None], self._resp[k], 0)
+            sums = self._summed(resp)
+            total = sums.sum(axis=0)
+            parts = self._merged(self._big_enough(total))
+            if len(parts) < 2:
+                return False
+            if len(parts) == len(scores):
+                break
+            scores = _scores(self._prior, parts)
         if total[:, 0].min() < self._settings.minimum_atoms or self._gain(k, self._sums[:, k].sum(axis=0), total) <= 0:
             return False
         self._resp = np.vstack((np.delete(self._resp, k, axis=0), resp))
@@ -302,18 +318,6 @@ def _softmax(logits: Vector) -> Vector:
     return logits
 
 
-def _distances(rows: Vector, centres: Vector, whole: Vector) -> Vector:
-    """Squared distances (J, n) of rows from centres (J, 1 + 2 D), in units of the variance of `whole`."""
-    size = rows.shape[1] // 2
-    mean = whole[1 + size :] / whole[0]
-    variance = np.maximum(whole[1 : 1 + size] / whole[0] - mean**2, 0)
-    precision = 1 / np.maximum(variance, 1e-12 * variance.max() + 1e-300)
-    z, c = rows[:, 1 + size :], centres[:, 1 + size :] / centres[:, :1]
-    cross = (c * precision) @ z.T
-    squared = rows[:, 1 : 1 + size] @ precision + (c**2 @ precision)[:, None] - 2 * cross
-    return np.asarray(np.maximum(squared, 0))
-
-
-def _hard_sums(label: npt.NDArray[np.intp], count: int, rows: Vector) -> Vector:
-    """Sums (count, 1 + 2 D) of the rows with each label."""
-    return np.asarray((label == np.arange(count)[:, None]).astype(np.float64) @ rows)
+def _hard_sums(label: Labels, rows: Vector) -> Vector:
+    """Sums (J, 1 + 2 D) of the rows with each label."""
+    return np.asarray((label == np.arange(label.max() + 1)[:, None]).astype(np.float64) @ rows)

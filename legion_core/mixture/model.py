@@ -110,17 +110,20 @@ class Prior:
         prior = _cumulant(np.array(self._nu), np.array(MEAN_CERTAINTY), np.full(size, self._beta))
         return np.asarray(prior - _cumulant(nu, kappa, beta) - 0.5 * size * log(2 * pi) * sums[..., 0])
 
-    def weight_bound(self, counts: Vector) -> float:
-        """E[log p(assignments, weights) - log q(weights)] for component sizes (K,), the biggest first."""
-        counts = np.sort(counts)[::-1]
-        on = 1 + counts
-        off = self.concentration + np.maximum(counts[::-1].cumsum()[::-1] - counts, 0)
-        prior = log(self.concentration)  # the Beta(1, gamma0) cumulant
-        return float(len(counts) * prior - np.sum(gammaln(on + off) - gammaln(on) - gammaln(off)))
+    def weight_bound(self, counts: Vector) -> Vector:
+        """E[log p(assignments, weights) - log q(weights)] for component sizes (..., K), the biggest first: (...).
+
+        An empty component changes nothing.
+        """
+        counts = -np.sort(-counts, axis=-1)
+        after = np.flip(np.flip(counts, -1).cumsum(axis=-1), -1) - counts
+        on, off = 1 + counts, self.concentration + np.maximum(after, 0)
+        each = log(self.concentration) - gammaln(on + off) + gammaln(on) + gammaln(off)
+        return np.asarray(each.sum(axis=-1))
 
     def bound(self, sums: Vector, entropy: float) -> float:
         """The evidence bound for sums (K, 1 + 2 D) and the entropy of the assignments, at the best factors."""
-        return float(self.data_bound(sums).sum()) + self.weight_bound(sums[:, 0]) + entropy
+        return float(self.data_bound(sums).sum() + self.weight_bound(sums[:, 0])) + entropy
 
 
 def _cumulant(nu: Vector, kappa: Vector, beta: Vector) -> Vector:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from safetensors.numpy import save
 from scipy.stats import multivariate_normal
 
 from legion_core.errors import BundleError
@@ -71,3 +74,39 @@ def test_numbers_that_are_no_mixture_are_refused(change: dict[str, np.ndarray], 
     arguments = {"weights": WEIGHTS, "means": MEANS, "variances": VARIANCES} | change
     with pytest.raises(BundleError, match=message):
         KnowledgeSpace(tasks=TASKS, **arguments)
+
+
+def test_samples_come_from_the_components() -> None:
+    space = KnowledgeSpace(
+        np.array([0.25, 0.75]), np.array([[0.0, 5.0], [10.0, -5.0]]), np.array([[1.0, 0.04], [0.25, 4.0]]), ("a", "b")
+    )
+    z, component = space.sample(np.random.default_rng(0), 20_000)
+    assert np.bincount(component) / 20_000 == pytest.approx(space.weights, abs=0.02)
+    for k in range(2):
+        assert np.allclose(z[component == k].mean(axis=0), space.means[k], atol=0.05)
+        assert np.allclose(z[component == k].var(axis=0), space.variances[k], rtol=0.05)
+    assert np.array_equal(space.sample(np.random.default_rng(0), 20_000)[0], z)
+
+
+def test_saved_and_loaded_exactly(tmp_path: Path) -> None:
+    space = KnowledgeSpace(np.array([1 / 3, 2 / 3]), np.eye(2) / 7, np.ones((2, 2)) / 3, ("reach", "öffne"))
+    file = tmp_path / "space.safetensors"
+    space.save(file)
+    again = KnowledgeSpace.load(file)
+    assert again.tasks == space.tasks
+    for name in ("weights", "means", "variances"):
+        assert getattr(again, name).tobytes() == getattr(space, name).tobytes()
+
+
+def test_a_file_that_is_no_knowledge_space(tmp_path: Path) -> None:
+    file = tmp_path / "space.safetensors"
+    with pytest.raises(BundleError, match=r"cannot read .*space\.safetensors"):
+        KnowledgeSpace.load(file)
+    file.write_bytes(b"not one")
+    with pytest.raises(BundleError, match="holds no knowledge space"):
+        KnowledgeSpace.load(file)
+    file.write_bytes(save({"weights": np.ones(1)}))
+    with pytest.raises(BundleError, match="holds no knowledge space"):
+        KnowledgeSpace.load(file)
+    with pytest.raises(BundleError, match="cannot write"):
+        KnowledgeSpace(np.ones(1), np.ones((1, 2)), np.ones((1, 2)), ("reach",)).save(tmp_path / "none" / "space")

@@ -32,6 +32,7 @@ PUBLISHED = Path("/work/shared/legion_published/latent_dpmm_subtask9.npz")
 HAS_BNPY = importlib.util.find_spec("bnpy") is not None
 needs_bnpy = pytest.mark.skipif(not HAS_BNPY, reason="bnpy is not installed")
 ENGINES = ["memoized", pytest.param("bnpy", marks=needs_bnpy)]
+RUNS = [*(("memoized", seed) for seed in range(3)), pytest.param("bnpy", 0, marks=needs_bnpy)]
 Labels = np.ndarray
 
 
@@ -60,8 +61,7 @@ def bound_of(label: Labels, z: Vector) -> float:
     return Prior(5.0, 1e-5, np.zeros(z.shape[1])).bound(sums, entropy=0)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "seed"), RUNS)
 class TestEngines:
     @pytest.mark.parametrize("count", [1, 2, 5])
     def test_finds_separated_clusters(self, engine: str, count: int, seed: int) -> None:
@@ -271,7 +271,7 @@ class TestAgainstBnpy:
         assert own == pytest.approx(fit.elbo, rel=1e-6)
         assert own >= fit.elbo - 1e-6
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize("seed", range(2))
     def test_same_components_and_no_worse_bound(self, seed: int) -> None:
         z, _ = clusters(7, 2100, seed + 20)
         self.compare(z, make_engine("bnpy", seed=seed), make_engine("memoized", seed=seed))
