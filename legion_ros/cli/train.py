@@ -115,7 +115,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The preset or file, with what the command line says on top."""
     source = options.config or DEFAULT_PRESET
     path = Path(source)
-    data = load_yaml(path if path.suffix or path.exists() else _preset(source))
+    data = load_yaml(path if path.suffix or path.is_file() else _preset(source))
     for name in SETTINGS:
         value = getattr(options, name)
         if value is not None:
