@@ -8,7 +8,6 @@ rules stay Meta-World's own methods. `tests/core/test_sim_parity.py` holds both 
 from __future__ import annotations
 
 import math
-import sys
 from typing import Any
 
 import mujoco
@@ -25,7 +24,6 @@ MAXIMUM_OPENING_M = 0.1
 class FastTask(SawyerXYZEnv):
     """Mixin in front of a Meta-World task class; shows the goal in the observation and never truncates."""
 
-    max_path_length = sys.maxsize
     _ids: dict[str, int] | None = None
     _scalar_first = True
     """Whether the task tells its object's quaternion as (w, x, y, z), as MuJoCo does, or as scipy does."""
@@ -109,6 +107,25 @@ class FastTask(SawyerXYZEnv):
         return observation
 
     # -- faster equals of Meta-World's helpers ---------------------------------------------------------------
+
+    def step(self, action: Any) -> tuple[Vector, float, bool, bool, dict[str, Any]]:  # type: ignore[override]
+        self.set_xyz_action(action[:3])
+        self.do_simulation((action[3], -action[3]), self.frame_skip)
+        for name, position in self._target_site_config:
+            self._set_pos_site(name, position)
+        mujoco.mj_forward(self.model, self.data)
+        bounds = self.sawyer_observation_space
+        observation = np.minimum(np.maximum(self._get_obs(), bounds.low), bounds.high)
+        reward, info = self.evaluate_state(observation, action)
+        return observation, reward, False, False, info
+
+    def set_xyz_action(self, action: Vector) -> None:
+        target = self.data.mocap_pos[0] + np.minimum(np.maximum(action, -1.0), 1.0) * self.action_scale
+        self.data.mocap_pos[0] = np.minimum(np.maximum(target, self.mocap_low), self.mocap_high)
+        self.data.mocap_quat[0] = (1.0, 0.0, 1.0, 0.0)
+
+    def do_simulation(self, ctrl: Any, n_frames: int) -> None:
+        self._step_mujoco_simulation(ctrl, n_frames)
 
     def _id(self, kind: str, name: str) -> int:
         """Number of the named body, site or geom, looked up once."""
