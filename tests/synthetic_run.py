@@ -70,9 +70,9 @@ def records(
 
 
 def write_latents(folder: Path, stage: int, tasks: Sequence[str], rng: np.random.Generator) -> None:
-    """`latents.npz` of a stage: a cluster of 60 latents a task, ten numbers each."""
+    """`latents.npz` of a stage: a cluster of 20 latents a task, ten numbers each."""
     folder.mkdir(parents=True)
-    task = np.repeat(np.arange(len(tasks)), 60)
+    task = np.repeat(np.arange(len(tasks)), 20)
     mu = (3 * rng.normal(size=(len(tasks), 10)))[task] + 0.3 * rng.normal(size=(len(task), 10))
     z = mu + 0.1 * rng.normal(size=mu.shape)
     np.savez(

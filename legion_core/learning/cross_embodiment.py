@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.errors import RunError
 from legion_core.evaluation import evaluate_direct, wilson_interval
 from legion_core.learning.metrics import Count, known_mean
+from legion_core.workers import worker_pool
 
 FILE = "cross_embodiment.json"
 """Where a run's folder holds it."""
@@ -98,18 +100,18 @@ def evaluate_arms(
         TaskError: a task that the policy does not know.
     """
     arms = {}
-    for arm in ARMS:
-        evaluation = evaluate_direct(
-            bundle,
-            tasks=tasks,
-            episodes=episodes,
-            arm=arm,
-            first_seed=first_seed,
-            processes=processes,
-            pool=pool,
-            progress=progress,
-        )
-        arms[arm] = {summary.name: Count(summary.successes, summary.episodes) for summary in evaluation.tasks}
+    with nullcontext(pool) if pool else worker_pool(processes) as workers:
+        for arm in ARMS:
+            evaluation = evaluate_direct(
+                bundle,
+                tasks=tasks,
+                episodes=episodes,
+                arm=arm,
+                first_seed=first_seed,
+                pool=workers,
+                progress=progress,
+            )
+            arms[arm] = {summary.name: Count(summary.successes, summary.episodes) for summary in evaluation.tasks}
     return CrossEmbodiment(trained_on(bundle), arms)
 
 

@@ -103,15 +103,14 @@ def render(runs: Sequence[Run], episodes: int, notes: list[str], progress: bool)
 
 
 def state(run: Run) -> str:
-    """A sentence on how far the run got."""
-    if run.history.finished:
-        return f"Finished: {len(run.plan)} {'stage' if len(run.plan) == 1 else 'stages'}, then the final evaluation."
-    if not run.history.stages:
+    """How far the run got."""
+    history = run.history
+    if not history.stages:
         return "Unfinished: nothing is recorded yet."
-    return (
-        f"Unfinished: {tables.ended(run)} of {len(run.plan)} stages have ended and there is no final evaluation. "
-        "The newest measurements stand in for the final ones."
-    )
+    stand_in = "" if history.finished else " The newest measurements stand in for a final evaluation."
+    if run.finished:
+        return f"Finished: {len(run.plan)} {'stage' if len(run.plan) == 1 else 'stages'}.{stand_in}"
+    return f"Unfinished: {tables.ended(run)} of {len(run.plan)} stages have ended.{stand_in}"
 
 
 def comparison(runs: Sequence[Run]) -> list[Section]:

@@ -28,7 +28,8 @@ from legion_core.report.style import (
 COLUMNS = 5
 MOST_BOUNDARIES = 15
 """Boundaries of more stages than that would hide the curves."""
-FRAME = PALETTE[1]
+FRAME, BLANK = PALETTE[1], "#f1f1f1"
+"""In a matrix: around the cells of a stage's new tasks, and where nothing was measured."""
 MEETING_SHADES = (0.35, 0.65, 1.0)
 
 
@@ -110,6 +111,7 @@ def success_matrix(history: History) -> Figure:
         figsize=(min(WIDTH + 2, 2.2 + columns * cell * 1.35), 1.5 + rows * cell * 0.75), layout="constrained"
     )
     axes = figure.subplots()
+    axes.set_facecolor(BLANK)
     axes.imshow(matrix, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     for (row, column), value in np.ndenumerate(matrix):
         if np.isfinite(value):
@@ -120,7 +122,7 @@ def success_matrix(history: History) -> Figure:
     for row, stage in enumerate(history.stages):
         for task in history.newly_practised(stage):
             corner = (history.tasks.index(task) - 0.5, row - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=1.8))
+            axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=FRAME, linewidth=1.8, zorder=3))
     axes.axhline(rows - 1.5, color="white", linewidth=4)
     names = [f"{stage.index + 1}  {stage_title(history, stage)}" for stage in history.stages]
     axes.set_yticks(range(rows), [*names, "final" if history.finished else "newest"])

@@ -38,6 +38,7 @@ class Run:
     training: Mapping[str, Any]
     """What the final bundle says about how it was made; empty before there is one."""
     arms: CrossEmbodiment | None
+    finished: bool
     notes: tuple[str, ...]
     """What could not be read, in a sentence each."""
 
@@ -97,16 +98,18 @@ def load_run(path: Path | str) -> Run:
     bundles = {directory.path / name: _bundle(directory.path / name, notes) for name in (BEST, FINAL)}
     whole += [folder for folder, bundle in bundles.items() if bundle]
     final = bundles[directory.path / FINAL]
+    history = History.of(directory.metrics(), tasks)
     return Run(
         directory.path,
         settings,
         tasks,
         tuple(plan),
-        History.of(directory.metrics(), tasks),
+        history,
         tuple(latents),
         whole[-1] if whole else None,
         final.manifest.training if final else {},
         _arms(directory.path / cross_embodiment.FILE, notes),
+        history.finished or final is not None,
         tuple(notes),
     )
 

@@ -118,8 +118,7 @@ def per_stage(run: Run) -> Table:
     averages, fits = metrics.average_success(history), metrics.stage_mixtures(history)
     rows = [
         (
-            f"{stage.index + 1}",
-            stage_title(history, stage),
+            f"{stage.index + 1}  {stage_title(history, stage)}",
             str(len(stage.seen)),
             number(average, 3),
             count(stage.env_steps[1] - stage.env_steps[0]),
@@ -134,8 +133,8 @@ def per_stage(run: Run) -> Table:
         )
         for stage, average, fit in zip(history.stages, averages, fits, strict=True)
     ]
-    head = ("stage", "practises", "tasks met", "mean success", "env steps", "updates", "time")
-    return Table((*head, "K", "purity", "evidence bound", "births", "merges", ""), tuple(rows))
+    head = ("stage", "tasks met", "mean success", "env steps", "updates", "time")
+    return Table((*head, "K", "purity", "evidence bound", "births", "merges", "state"), tuple(rows))
 
 
 def few_shot(run: Run) -> Table | None:
@@ -232,7 +231,7 @@ def runs(every: Sequence[Run]) -> Table:
                 run.name,
                 run.group,
                 str(run.settings.get("seed", UNKNOWN)),
-                "finished" if summary.finished else f"{ended(run)} of {len(run.plan)} stages",
+                "finished" if run.finished else f"{ended(run)} of {len(run.plan)} stages",
                 number(summary.success, 3),
                 number(summary.worst, 2),
                 signed(summary.forgetting, 3),
