@@ -12,6 +12,7 @@ from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
 from legion_core.errors import SimulationError
 from legion_core.sim.arm import ARM_JOINTS, TOOL_DOWN, arm_addresses, home_posture
+from legion_core.sim.fast_rewards import reward_methods
 from legion_core.sim.fast_task import FastTask, MatrixOrientation, StickOrientation
 from legion_core.sim.scene import build_model, check_choice
 from legion_core.spaces import Vector
@@ -123,12 +124,12 @@ def stock_class(task: Task) -> type:
 
 @cache
 def _task_class(task: Task, arm: str, actuation: str) -> type[FastTask]:
-    bases, extra = [_ACTUATIONS[arm, actuation]], dict[str, Any]()
+    stock = stock_class(task)
+    bases, extra = [_ACTUATIONS[arm, actuation]], dict[str, Any](reward_methods(stock))
     if task.name in _ORIENTED:
-        bases, extra = [*bases, MatrixOrientation], {"_oriented": _ORIENTED[task.name]}
+        bases, extra["_oriented"] = [*bases, MatrixOrientation], _ORIENTED[task.name]
     elif task.name in ("stick-push", "stick-pull"):
         bases.append(StickOrientation)
-    stock = stock_class(task)
     unique = [base for base in bases if base is not FastTask] or [FastTask]
     if arm == "iiwa7" and task.name in _STARTS:
         extra["start_from"] = _STARTS[task.name]

@@ -171,9 +171,29 @@ def test_expert_leaves_its_observation_alone() -> None:
         np.testing.assert_array_equal(observation, np.linspace(0.1, 0.9, 39))
 
 
+@pytest.mark.parametrize("task", FIFTY)
+def test_experts_are_functions_of_what_a_policy_sees(task: str) -> None:
+    """Neither Meta-World's previous frame nor anything remembered: a policy could not imitate that."""
+    rng = np.random.default_rng(0)
+    seen = np.r_[0:7, 11:14, 36:39]
+    observations = [rng.normal((0.0, 0.6, 0.1) * 13, 0.05) for _ in range(4)]
+    actions = [expert_action(task, observation) for observation in observations]
+    for observation, action in zip(reversed(observations), reversed(actions), strict=True):
+        other = rng.normal(0.0, 1.0, 39)
+        other[seen] = observation[seen]
+        np.testing.assert_array_equal(expert_action(task, other), action)
+
+
 def test_factories_can_be_sent_to_other_processes() -> None:
     env = pickle.loads(pickle.dumps(factory("reach", max_steps=7)))()
     assert env.max_steps == 7
+    env = pickle.loads(pickle.dumps(factory("stick-pull", spec=ObservationSpec(FIFTY_FIELDS))))()
+    assert env.observation_space.shape == (len(FIFTY_FIELDS),)
+
+
+def test_an_episode_lasts_as_long_as_the_task_needs() -> None:
+    assert make_env("coffee-push").max_steps == 150
+    assert make_env("handle-pull").max_steps == 250
 
 
 @pytest.mark.parametrize(
