@@ -57,6 +57,10 @@ class RunError(LegionError):
     """A run directory exists already, is in use, is none, or cannot be written."""
 
 
+class ClusterError(LegionError):
+    """A cluster cannot be reached or has lost a worker."""
+
+
 def unknown(kind: str, value: object, allowed: Iterable[object]) -> str:
     """Message for a name that is not one of the allowed ones: 'unknown task 'x'; allowed: a, b'."""
     return f"unknown {kind} {value!r}; allowed: {', '.join(str(name) for name in allowed)}"

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED_BASE, help="first layout (%(default)s)")
     parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
     parser.add_argument("--processes", type=int, default=2, help="with --loop direct: simulations at once (2)")
+    parser.add_argument("--ray", metavar="ADDRESS", help="with --loop direct: simulate on that Ray cluster")
     parser.add_argument("--output", metavar="STEM", help="write STEM.md and STEM.json")
 
 
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
 def _through_ros(options: argparse.Namespace) -> Evaluation:
     require(options.actuation in (None, "servo"), "actuation", options.actuation, "servo, with --loop ros")
     require(options.arm == "iiwa7", "arm", options.arm, "iiwa7, with --loop ros")
+    require(options.ray is None, "ray", options.ray, "only with --loop direct")
     from legion_ros.evaluation import evaluate_ros
 
     return evaluate_ros(options.policy, tasks=options.tasks, episodes=options.episodes, first_seed=options.seed)
@@ -45,17 +47,19 @@ def _through_ros(options: argparse.Namespace) -> Evaluation:
 
 def _directly(options: argparse.Namespace) -> Evaluation:
     from legion_core.bundle import PolicyBundle
+    from legion_core.cluster import job_pool
     from legion_core.evaluation import evaluate_direct
     from legion_sim2real.bridge import BridgeFactory
 
     bundle = PolicyBundle.load(options.policy or None)
-    return evaluate_direct(
-        bundle,
-        tasks=options.tasks,
-        episodes=options.episodes,
-        actuation=options.actuation or "mocap",
-        arm=options.arm,
-        bridge_factory=BridgeFactory(spec=bundle.spec),
-        first_seed=options.seed,
-        processes=options.processes,
-    )
+    with job_pool(options.processes, options.ray) as pool:
+        return evaluate_direct(
+            bundle,
+            tasks=options.tasks,
+            episodes=options.episodes,
+            actuation=options.actuation or "mocap",
+            arm=options.arm,
+            bridge_factory=BridgeFactory(spec=bundle.spec),
+            first_seed=options.seed,
+            pool=pool,
+        )
