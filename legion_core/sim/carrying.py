@@ -131,7 +131,7 @@ _OVER_THE_WALLS = carry(to_goal(over=0.2), clearance=0.15)
 
 CARRYING: dict[str, Expert] = {
     "basketball": carry(to_goal(0.09, over=0.38), (0.0, 0.0, 0.027), closed=0.8),
-    "sweep-into": carry(to_goal()),
+    "sweep-into": carry(to_goal(over=0.12)),
     "sweep": carry(to_goal(0.06)),
     "hand-insert": carry(to_goal(over=0.13)),
     "pick-place-wall": carry(to_goal(over=0.25)),
@@ -143,6 +143,7 @@ CARRYING: dict[str, Expert] = {
     "coffee-pull": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
     "coffee-push": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
     "disassemble": carry(_lift, (-0.025, 0.0, 0.035)),
+    "box-close": carry(to_goal(0.07, over=0.24), (0.0, 0.0, 0.06), closed=0.5),
     "bin-picking": _from_bin_to_bin,
     "shelf-place": carry(to_goal(0.06)),
     "push-back": carry(to_goal(0.055)),
