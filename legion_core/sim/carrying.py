@@ -74,7 +74,7 @@ def _between_posts(state: TaskState) -> Decision:
     """Carry the ball in front of the middle of the goal first: the hand is too wide to come in from the side."""
     aside = abs(float(state.object[0] - state.goal[0]))
     back = min(max(6.0 * (aside - 0.01), 0.0), 0.14)
-    return state.goal + np.array((0.0, -back, 0.06)), CLOSE
+    return state.goal + np.array((0.0, -back, 0.055)), CLOSE
 
 
 def _insert_peg(state: TaskState) -> Decision:
@@ -139,8 +139,8 @@ CARRYING: dict[str, Expert] = {
     "assembly": carry(_put_ring, (-0.025, 0.0, 0.035)),
     "stick-push": carry(_push_with_stick, (0.0, 0.0, 0.04)),
     "stick-pull": carry(_pull_with_stick, (-0.02, 0.0, 0.04)),
-    "soccer": carry(_between_posts),
-    "coffee-pull": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
+    "soccer": carry(_between_posts, (0.0, 0.0, 0.033), closed=0.65),
+    "coffee-pull": carry(to_goal(0.06), (0.0, 0.0, 0.05), closed=0.85),
     "coffee-push": carry(to_goal(0.08), (0.0, 0.0, 0.07), closed=0.85),
     "disassemble": carry(_lift, (-0.025, 0.0, 0.035)),
     "box-close": carry(to_goal(0.07, over=0.24), (0.0, 0.0, 0.06), closed=0.5),
