@@ -17,6 +17,7 @@ from legion_core.spaces import Vector
 
 Array = npt.NDArray[Any]
 Assignment = npt.NDArray[np.intp]
+MoveKind = Literal["birth", "merge", "delete"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class MixtureSettings:
     fresh: int = 10
     """Components that a birth may propose at once."""
     minimum_atoms: int = 10
-    """Latents that a new component must explain."""
+    """Latents that a new component must explain; more than half of a task's latents keep it whole."""
     reactivation: float = 0.03
     """Relative change of a component's size after which a refused birth is tried again."""
 
@@ -54,7 +55,7 @@ class MixtureSettings:
 class Move:
     """One accepted change of the number of components."""
 
-    kind: Literal["birth", "merge", "delete"]
+    kind: MoveKind
     lap: float
     """Passes over the latents until then, in this fit."""
     components: int
@@ -81,7 +82,7 @@ class MixtureFit:
         """K, the number of components."""
         return len(self.weights)
 
-    def moves(self, kind: str) -> int:
+    def moves(self, kind: MoveKind) -> int:
         """How many moves of that kind this fit made."""
         return sum(move.kind == kind for move in self.history)
 

@@ -8,14 +8,14 @@ online variational inference for Dirichlet process mixture models" (NeurIPS 2013
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
-from legion_core.mixture.interface import Array, MixtureFit, MixtureSettings, Move, WarmStart, checked_latents
+from legion_core.mixture.interface import Array, MixtureFit, MixtureSettings, Move, MoveKind, WarmStart, checked_latents
 from legion_core.mixture.model import Posterior, Prior, features
 from legion_core.spaces import Vector
 
@@ -31,6 +31,10 @@ TRIES = 2
 """How often a component of unchanged size must refuse to be split before it is left alone."""
 PROPOSAL_ATOMS = 1000
 """Latents of a component on which a split is worked out; its gain is then measured on all of them."""
+CUTS = 31
+"""Places along an axis where a component may be cut in two."""
+CUT_ATOMS = 300
+"""Latents from which the best cut is judged; hard steps on more of them improve on it."""
 REFINEMENTS = 4
 """Hard steps that improve a proposed split before its parts are merged again."""
 
@@ -115,25 +119,26 @@ class _Fit:
                 self._sums[b] = self._resp[:, batch] @ rows
             self._lap += 1
             counts = self._sums[..., 0].sum(axis=0)
-            if counts.min() < 1 and len(counts) > 1:
-                self._delete(int(counts.argmin()))
+            if counts.min() < min(1, counts.max()):
+                self._delete(np.flatnonzero(counts < min(1, counts.max())))
             elif np.abs(counts - before).max() < SETTLED:
                 break
 
     # -- moves -----------------------------------------------------------------------------------------------------
-    def _note(self, kind: str) -> None:
-        self._history.append(Move(kind, float(self._lap), len(self._names)))  # type: ignore[arg-type]
+    def _note(self, kind: MoveKind) -> None:
+        self._history.append(Move(kind, float(self._lap), len(self._names)))
 
     def _remove(self, k: int) -> None:
         self._resp = np.delete(self._resp, k, axis=0)
         self._sums = np.delete(self._sums, k, axis=1)
         del self._names[k]
 
-    def _delete(self, k: int) -> None:
-        """Leave an empty component's latents to the others."""
-        self._remove(k)
+    def _delete(self, empty: Labels) -> None:
+        """Leave what little belongs to the empty components to the others."""
+        for k in empty[::-1]:
+            self._remove(int(k))
+            self._note("delete")
         self._assign(self._scores())
-        self._note("delete")
 
     def _births(self) -> bool:
         """Try to split every component; whether one was."""
@@ -146,21 +151,23 @@ class _Fit:
                 tries = 0
             if tries >= TRIES or size < 2 * self._settings.minimum_atoms:
                 continue
-            parts = self._proposal(k)
-            if parts is not None and self._split(k, parts):
+            if any(self._split(k, start) for start in (self._seeded, self._cut)):
                 born = True
             else:
                 self._refused[name] = (tries + 1, size)
         return born
 
-    def _proposal(self, k: int) -> Vector | None:
-        """Score rows (J, 1 + 2 D) of parts into which component k may fall, worked out on a sample of its latents."""
+    def _proposal(self, k: int, start: Callable[[Vector], Labels]) -> Vector | None:
+        """Score rows (J, 1 + 2 D) of parts into which component k may fall, worked out on a sample of its latents.
+
+        `start` labels the sample's rows; hard steps improve on it.
+        """
         own = np.flatnonzero(self._resp[k] > 0.5)
         if len(own) < 2 * self._settings.minimum_atoms:
             return None
         sample = own if len(own) <= PROPOSAL_ATOMS else self._rng.choice(own, PROPOSAL_ATOMS, replace=False)
         rows, amplify = self._rows[sample], len(own) / len(sample)
-        label = self._seeded(rows)
+        label = start(rows)
         for _ in range(REFINEMENTS):
             parts = self._big_enough(_hard_sums(label, rows)) * amplify
             if len(parts) < 2:
@@ -189,13 +196,27 @@ class _Fit:
             seed = min(int(np.searchsorted(total, self._rng.random() * total[-1], side="right")), len(z) - 1)
         return label
 
+    def _cut(self, rows: Vector) -> Labels:
+        """The rows (n, 1 + 2 D) on either side of the cut across one axis of the latent that the data like best.
+
+        Random seeds rarely find two parts that differ in one dimension of many.
+        """
+        size, few = rows.shape[1] // 2, rows[:CUT_ATOMS]
+        cuts = np.unique(np.linspace(0, len(few), CUTS + 2).astype(np.intp))[1:-1]
+        orders = np.argsort(few[:, 1 + size :], axis=0, kind="stable").T
+        below = np.cumsum(few[orders], axis=1)[:, cuts - 1]
+        bound = self._prior.data_bound(below) + self._prior.data_bound(few.sum(axis=0) - below)
+        axis, cut = divmod(int(bound.argmax()), len(cuts))
+        column = 1 + size + axis
+        return (rows[:, column] >= few[orders[axis][cuts[cut]], column]).astype(np.intp)
+
     def _merged(self, sums: Vector) -> Vector:
         """Parts of a hard split (J, 1 + 2 D) after all merges of two that raise the bound."""
         while len(sums) > 1:
             gains = self._pair_gains(sums)
             gone: set[int] = set()
             # At once all pairs that raise it and have no part in common: they hardly change what the others gain.
-            for pair in np.argsort(-gains, axis=None)[: np.count_nonzero(gains > 0)]:
+            for pair in np.argsort(-gains, axis=None, kind="stable")[: np.count_nonzero(gains > 0)]:
                 a, b = divmod(int(pair), len(gains))
                 if not gone & {a, b}:
                     sums[a] += sums[b]
@@ -230,8 +251,11 @@ class _Fit:
         data = self._prior.data_bound(parts).sum() - self._prior.data_bound(whole)
         return float(data + self._prior.weight_bound(split) - self._prior.weight_bound(counts))
 
-    def _split(self, k: int, scores: Vector) -> bool:
+    def _split(self, k: int, start: Callable[[Vector], Labels]) -> bool:
         """Give component k's share of each latent to the part that explains it best, if that raises the bound."""
+        scores = self._proposal(k, start)
+        if scores is None:
+            return False
         for _ in range(2):  # once to see which parts last, and once with these
             label = (scores @ self._rows.T).argmax(axis=0)
             resp = np.where(label == np.arange(len(scores))[:, None], self._resp[k], 0)
