@@ -208,7 +208,7 @@ class _Fit:
         bound = self._prior.data_bound(below) + self._prior.data_bound(few.sum(axis=0) - below)
         axis, cut = divmod(int(bound.argmax()), len(cuts))
         column = 1 + size + axis
-        return (rows[:, column] >= few[orders[axis][cuts[cut]], column]).astype(np.intp)
+        return np.asarray(rows[:, column] >= few[orders[axis][cuts[cut]], column], np.intp)
 
     def _merged(self, sums: Vector) -> Vector:
         """Parts of a hard split (J, 1 + 2 D) after all merges of two that raise the bound."""
