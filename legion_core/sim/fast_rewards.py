@@ -6,9 +6,11 @@ Meta-World computes it with NumPy's array functions, up to a dozen times a step,
 from __future__ import annotations
 
 import math
+from functools import cache
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 from metaworld.utils import reward_utils
 
 
@@ -21,17 +23,34 @@ def tolerance(
 ) -> Any:
     """1 where `x` is within `bounds`, falling with the distance to them to `value_at_margin` at `margin`.
 
-    Only numbers and the sigmoid that nearly all rewards use are computed here; the rest is left to Meta-World.
+    Only numbers and the two sigmoids that the rewards use are computed here; the rest is left to Meta-World.
     """
     lower, upper = bounds
-    if lower > upper or margin <= 0 or sigmoid != "long_tail" or not isinstance(x, float):
+    if lower > upper or margin <= 0 or sigmoid not in _SIGMOIDS or not isinstance(x, float):
         return reward_utils.tolerance(x, bounds, margin, sigmoid, value_at_margin)
     if lower <= x <= upper:
         return 1.0
-    scaled = (lower - x if x < lower else x - upper) / margin * math.sqrt(1.0 / value_at_margin - 1.0)
-    return float(1.0 / (scaled * scaled + 1.0))
+    distance = (lower - x if x < lower else x - upper) / margin
+    return float(_SIGMOIDS[sigmoid](distance, value_at_margin))
 
 
+def _long_tail(distance: float, value_at_1: float) -> float:
+    scaled = distance * math.sqrt(1.0 / value_at_1 - 1.0)
+    return 1.0 / (scaled * scaled + 1.0)
+
+
+def _gaussian(distance: float, value_at_1: float) -> float:
+    scaled = distance * _gaussian_scale(value_at_1)
+    # NumPy's logarithm and exponential, which may differ from the C library's in the last bit
+    return float(np.exp(-0.5 * (scaled * scaled)))
+
+
+@cache
+def _gaussian_scale(value_at_1: float) -> float:
+    return float(np.sqrt(-2.0 * np.log(value_at_1)))
+
+
+_SIGMOIDS = {"long_tail": _long_tail, "gaussian": _gaussian}
 _FASTER = SimpleNamespace(**{**vars(reward_utils), "tolerance": tolerance})
 
 

@@ -25,7 +25,7 @@ MAXIMUM_OPENING_M = 0.1
 class FastTask(SawyerXYZEnv):
     """Mixin in front of a Meta-World task class; shows the goal in the observation and never truncates."""
 
-    _ids: dict[str, int] | None = None
+    _ids: dict[tuple[str, str], int] | None = None
     _scalar_first = True
     """Whether the task tells its object's quaternion as (w, x, y, z), as MuJoCo does, or as scipy does."""
 
@@ -132,10 +132,10 @@ class FastTask(SawyerXYZEnv):
         """Number of the named body, site or geom, looked up once."""
         if self._ids is None:
             self._ids = {}
-        key = f"{kind}/{name}"
-        if key not in self._ids:
-            self._ids[key] = getattr(self.model, kind)(name).id
-        return self._ids[key]
+        number = self._ids.get((kind, name))
+        if number is None:
+            number = self._ids[kind, name] = getattr(self.model, kind)(name).id
+        return number
 
     def get_body_com(self, body_name: str) -> Vector:
         return self.data.xpos[self._id("body", body_name)]  # type: ignore[no-any-return]
