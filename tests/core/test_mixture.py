@@ -28,7 +28,7 @@ from legion_core.mixture.memoized import _Fit
 from legion_core.mixture.model import Posterior, Prior, features
 from legion_core.spaces import Vector
 
-PUBLISHED = Path("/work/shared/legion_published/latent_dpmm_subtask9.npz")
+PUBLISHED = Path(__file__).parents[3] / "shared/legion_published/latent_dpmm_subtask9.npz"
 HAS_BNPY = importlib.util.find_spec("bnpy") is not None
 needs_bnpy = pytest.mark.skipif(not HAS_BNPY, reason="bnpy is not installed")
 ENGINES = ["memoized", pytest.param("bnpy", marks=needs_bnpy)]
@@ -192,9 +192,36 @@ class TestMemoized:
             z, label = clusters(count, 1500, seed=count)
             assert same_partition(learner.fit(z).assignment, label)
 
+    def test_more_components_than_latents(self) -> None:
+        learner = make_engine("memoized")
+        assert learner.fit(clusters(20, 2000, seed=0)[0]).components == 20
+        assert learner.fit(np.random.default_rng(0).normal(size=(10, 10))).components <= 10
+
     def test_far_from_zero(self) -> None:
         z, label = clusters(4, 2000, seed=0)
         assert same_partition(make_engine("memoized").fit(z + 300).assignment, label)
+
+    @pytest.mark.parametrize("shape", ["uniform", "heavy-tailed", "curved", "two humps", "correlated", "path"])
+    def test_a_task_need_not_be_gaussian(self, shape: str) -> None:
+        """Three hundred latents a task, as an encoder may scatter them: still one component a task."""
+        rng = np.random.default_rng(0)
+        label = np.arange(1500) % 5
+        z = rng.normal(size=(1500, 10))
+        if shape == "uniform":
+            z = rng.uniform(-1, 1, z.shape)
+        elif shape == "heavy-tailed":
+            z = rng.standard_t(4, z.shape)
+        elif shape == "curved":
+            z[:, 1] += 0.7 * (z[:, 0] ** 2 - 1)
+        elif shape == "two humps":
+            z[:, 0] += 2 * rng.choice((-1, 1), len(z))
+        elif shape == "correlated":
+            z[:, 1] = 0.9 * z[:, 0] + 0.4 * z[:, 1]
+        elif shape == "path":
+            time = rng.uniform(0, 3, len(z))
+            z += 0.7 * np.stack((np.cos(time), np.sin(time), time / 3), axis=1) @ rng.normal(size=(3, 10))
+        z += rng.normal(0, 15, (5, 10))[label]
+        assert same_partition(make_engine("memoized").fit(z).assignment, label)
 
     def test_every_step_raises_the_bound(self) -> None:
         z, _ = clusters(6, 900, seed=3, size=2)
@@ -346,3 +373,18 @@ def test_purity() -> None:
     assert purity(np.array([0, 1, 2, 3]), ["a", "a", "b", "b"]) == 1
     with pytest.raises(MixtureError, match="purity"):
         purity(np.array([0]), [])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_tasks_that_differ_in_one_dimension_of_ten_are_told_apart_as_they_come(seed: int) -> None:
+    """As an encoder lays them out: it leaves most dimensions to noise, and moves a task along one narrow one."""
+    rng = np.random.default_rng(seed)
+    engine = make_engine("memoized", seed=seed)
+    places = 0.3 * rng.permutation(8)
+    for count in range(1, 9):
+        label = np.arange(2400) % count
+        z = rng.normal(scale=0.55, size=(len(label), 10))
+        z[:, 6] = places[label] + rng.normal(scale=0.03, size=len(label))
+        fit = engine.fit(z)
+        assert fit.components == count
+        assert purity(fit.assignment, label.tolist()) > 0.999
