@@ -85,7 +85,9 @@ class TestEngines:
             rows = rng.choice(np.flatnonzero(label < seen), 2000, replace=False)
             drift = rng.normal(0, 0.1, z.shape[1])  # the encoder goes on learning
             # bnpy's single lap with births sometimes misses the new cluster; LEGION fits again and again in a stage.
-            fits = [learner.fit(z[rows] + drift) for _ in range(1 if engine == "memoized" else 2)]
+            fits = [learner.fit(z[rows] + drift)]
+            if engine == "bnpy" and fits[0].components < seen:
+                fits.append(learner.fit(z[rows] + drift))
             assert same_partition(fits[-1].assignment, label[rows]), f"{fits[-1].components} after {seen} tasks"
             assert seen == 1 or any(fit.moves("birth") for fit in fits)
             assert all(not fit.history or fit.history[-1].components == fit.components for fit in fits)
@@ -377,14 +379,15 @@ def test_purity() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_tasks_that_differ_in_one_dimension_of_ten_are_told_apart_as_they_come(seed: int) -> None:
-    """As an encoder lays them out: it leaves most dimensions to noise, and moves a task along one narrow one."""
+    """As an encoder lays them out: it leaves most dimensions to noise and tells the tasks apart in few narrow ones."""
     rng = np.random.default_rng(seed)
     engine = make_engine("memoized", seed=seed)
-    places = 0.3 * rng.permutation(8)
-    for count in range(1, 9):
-        label = np.arange(2400) % count
+    places = rng.uniform(-1.5, 1.5, (10, 3))
+    places[1::2] = places[::2] + (0.15, 0, 0)
+    for count in range(1, 11):
+        label = np.arange(3000) % count
         z = rng.normal(scale=0.55, size=(len(label), 10))
-        z[:, 6] = places[label] + rng.normal(scale=0.03, size=len(label))
+        z[:, 6:9] = places[label] + rng.normal(size=(len(label), 3)) * (0.012, 0.05, 0.1)
         fit = engine.fit(z)
         assert fit.components == count
-        assert purity(fit.assignment, label.tolist()) > 0.999
+        assert purity(fit.assignment, label.tolist()) == 1
