@@ -11,7 +11,7 @@ from legion_core.bundle import EmbeddingModel
 from legion_core.config import load_yaml
 from legion_core.embedding import InstructionEncoder
 from legion_core.spaces import Float32
-from legion_core.tasks import Task
+from legion_core.tasks import Task, all_tasks
 
 REFUSED_FILE = Path(__file__).parents[1] / "data" / "refused.yaml"
 
@@ -23,7 +23,9 @@ class Sentences:
         encoder = InstructionEncoder()
         self.model = EmbeddingModel(encoder.name, encoder.size)
         self.tasks = tuple(tasks)
-        self.refused_sentences: tuple[str, ...] = tuple(load_yaml(REFUSED_FILE)["sentences"])
+        # among the fifty tasks are some whose sentences are refused by a policy for the ten
+        known = set(tasks) <= set(all_tasks())
+        self.refused_sentences: tuple[str, ...] = tuple(load_yaml(REFUSED_FILE)["sentences"]) if known else ()
         self.refused: Float32 = encoder.encode(self.refused_sentences)
         self.embeddings: dict[str, Float32] = {task.name: encoder.encode(task.sentences) for task in tasks}
 
