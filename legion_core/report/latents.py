@@ -42,6 +42,19 @@ class Latents:
     knowledge: KnowledgeSpace | None = None
     """The mixture of that stage."""
 
+    @property
+    def scale(self) -> Vector:
+        """The deviation (D,) of latents within their components, in each direction.
+
+        Directions in which the encoder says nothing are pure noise, as wide as the others: in units of this the
+        components are round, and what tells them apart is what is large.
+        """
+        counts = np.bincount(self.components)
+        centres = np.array([np.bincount(self.components, column) for column in self.values.T]).T
+        centres /= np.maximum(counts, 1)[:, None]
+        deviation: Vector = np.sqrt(np.mean((self.values - centres[self.components]) ** 2, axis=0))
+        return np.where(deviation > 0, deviation, 1.0)
+
     def sample(self, count: int) -> Latents:
         """At most `count` of them, as many of each task as of any other; always the same ones."""
         rng = np.random.default_rng(0)
@@ -81,7 +94,7 @@ def load_latents(file: Path, knowledge: KnowledgeSpace | None = None) -> Latents
 def tsne_by_task_and_component(latents: Latents, style: TaskStyle) -> Figure:
     """Two panels of the same layout: left the colours of tasks, right those of the mixture's components."""
     some = latents.sample(POINTS)
-    places = tsne(some.values)
+    places = tsne(some.values / latents.scale)
     owners = component_owners(some)
     figure, (left, right) = panels(2, 2, (WIDTH / 2, 4.2))
     _scatter(left, places, some.tasks, style, 9)
@@ -102,7 +115,7 @@ def tsne_stages(stages: Sequence[Latents], style: TaskStyle) -> Figure:
     figure, grid = panels(len(shown), COLUMNS, (WIDTH / COLUMNS, 2.2), share=False)
     for axes, latents in zip(grid, shown, strict=True):
         some = latents.sample(POINTS_A_STAGE)
-        places = tsne(some.values)
+        places = tsne(some.values / latents.scale)
         _scatter(axes, places, some.tasks, style, 5)
         axes.set_title(f"after stage {latents.stage + 1}")
     return figure
@@ -110,7 +123,7 @@ def tsne_stages(stages: Sequence[Latents], style: TaskStyle) -> Figure:
 
 @drawing
 def mixtures(stages: Sequence[Latents], style: TaskStyle) -> Figure:
-    """A panel a stage: latents in their two main directions, and an ellipse of two deviations a component."""
+    """A panel a stage: latents in the two directions that part them most, an ellipse of two deviations a component."""
     shown = [latents for latents in chosen(stages) if latents.knowledge is not None]
     figure, grid = panels(len(shown), COLUMNS, (WIDTH / COLUMNS, 2.4), share=False)
     for axes, latents in zip(grid, shown, strict=True):
@@ -120,10 +133,11 @@ def mixtures(stages: Sequence[Latents], style: TaskStyle) -> Figure:
 
 def _mixture_panel(axes: Axes, latents: Latents, style: TaskStyle) -> None:
     assert latents.knowledge is not None
-    some, knowledge = latents.sample(POINTS_A_STAGE), latents.knowledge
-    centre, plane = principal_plane(some.values)
-    _scatter(axes, (some.values - centre) @ plane, some.tasks, style, 4)
-    for mean, variance, task in zip(knowledge.means, knowledge.variances, knowledge.tasks, strict=True):
+    some, knowledge, scale = latents.sample(POINTS_A_STAGE), latents.knowledge, latents.scale
+    centre, plane = principal_plane(some.values / scale)
+    _scatter(axes, (some.values / scale - centre) @ plane, some.tasks, style, 4)
+    means, variances = knowledge.means / scale, knowledge.variances / scale**2
+    for mean, variance, task in zip(means, variances, knowledge.tasks, strict=True):
         place = (mean - centre) @ plane
         spreads, turn = np.linalg.eigh(plane.T @ (variance[:, None] * plane))
         width, height = 2 * DEVIATIONS * np.sqrt(spreads)
@@ -132,6 +146,7 @@ def _mixture_panel(axes: Axes, latents: Latents, style: TaskStyle) -> None:
         axes.add_patch(ellipse)
         if len(knowledge.tasks) <= LABELLED_TASKS:
             halo(axes.annotate(task, place, (0, -7), textcoords="offset points", ha="center", va="top", fontsize=5.5))
+    axes.margins(0.14)  # room for the names
     axes.set_title(f"after stage {latents.stage + 1}: K = {len(knowledge.tasks)}")
     del style
 

@@ -187,8 +187,8 @@ def _knowledge(run: Run, style: TaskStyle) -> Iterator[Section]:
     if run.latents:
         last = run.latents[-1]
         text = (
-            f"t-SNE of latents after stage {last.stage + 1}, coloured by task and by the mixture's component; a "
-            "component has the name and colour of the task of most of its latents."
+            f"t-SNE of latents after stage {last.stage + 1}, in units of their deviation within components, coloured "
+            "by task and by component; a component has the name and colour of the task of most of its latents."
         )
         drawn = latents.tsne_by_task_and_component(last, style)
         pictures.append(picture(drawn, "Latents by task and by component", text, vector=False))
@@ -198,7 +198,7 @@ def _knowledge(run: Run, style: TaskStyle) -> Iterator[Section]:
         pictures.append(picture(drawn, "Latents stage by stage", text, vector=False))
     if any(each.knowledge for each in run.latents):
         drawn = latents.mixtures(run.latents, style)
-        text = "Latents in their two main directions, with an ellipse of two standard deviations for each component."
+        text = "Latents in the two directions that part them most; an ellipse of two deviations for each component."
         pictures.append(picture(drawn, "Mixture stage by stage", text, vector=False))
     if pictures:
         yield Section("Knowledge space", "", (), tuple(pictures))

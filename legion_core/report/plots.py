@@ -89,7 +89,14 @@ def average_success(groups: Mapping[str, Sequence[History]], paper: Mapping[str,
             xytext=(1.04, height),
             textcoords=axes.get_yaxis_transform(),
             va="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.7,
+                "shrinkA": 2,
+                "shrinkB": 0,
+                "relpos": (0, 0.5),
+            },
         )
     axes.set_xlim(0.8, last + 0.2)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

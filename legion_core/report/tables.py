@@ -124,7 +124,7 @@ def per_stage(run: Run) -> Table:
             count(stage.env_steps[1] - stage.env_steps[0]),
             count(stage.updates[1] - stage.updates[0]),
             duration(stage.wall_s[1] - stage.wall_s[0]),
-            *((str(fit.components), number(fit.purity, 3), number(fit.elbo, 3)) if fit else (UNKNOWN,) * 3),
+            *((str(fit.components), number(fit.purity, 3), bound(fit.elbo)) if fit else (UNKNOWN,) * 3),
             *(
                 str(sum(getattr(f, kind) for f in history.mixtures if f.stage == stage.index))
                 for kind in ("births", "merges")
@@ -197,28 +197,29 @@ def cross_embodiment(run: Run) -> Table | None:
 
 
 def comparison(groups: Mapping[str, Sequence[Run]]) -> Table:
-    """A row a group of runs that differ in their seeds: mean and standard deviation over the runs."""
+    """A row a group of runs that differ in their seeds: mean and standard deviation over those that are finished."""
     rows = []
     for name, runs in groups.items():
-        summaries = [metrics.summarise(run.history) for run in runs]
+        summaries = [metrics.summarise(run.history) for run in runs if run.finished]
         published = paper.published(runs[0].settings.get("mode", ""), runs[0].order, runs[0].tasks)
+        unfinished = len(runs) - len(summaries)
         rows.append(
             (
                 name,
-                str(len(runs)),
+                f"{len(summaries)}" + (f" (+{unfinished} unfinished)" if unfinished else ""),
                 mean_and_deviation([s.success for s in summaries], 3),
+                spread(published) if published else UNKNOWN,
                 mean_and_deviation([s.worst for s in summaries], 2),
                 mean_and_deviation([s.forgetting for s in summaries], 3),
                 mean_and_deviation([s.forward_transfer for s in summaries], 3),
                 mean_and_deviation([np.nan if s.components is None else s.components for s in summaries], 1),
                 mean_and_deviation([s.purity for s in summaries], 3),
-                duration(float(np.mean([s.wall_s for s in summaries]))),
-                spread(published) if published else UNKNOWN,
+                duration(float(np.mean([s.wall_s for s in summaries]))) if summaries else UNKNOWN,
             )
         )
-    head = ("runs", "number", "mean success", "worst task", "forgetting", "forward transfer", "K", "purity", "time")
-    note = f"Mean ± standard deviation over the runs of a row. The paper's: {paper.SOURCE}."
-    return Table((*head, "paper, mean success"), tuple(rows), (), note)
+    head = ("runs", "number", "mean success", "paper's", "worst task", "forgetting", "forward transfer", "K", "purity")
+    note = f"Mean ± standard deviation over the finished runs of a row. The paper's: {paper.SOURCE}."
+    return Table((*head, "time"), tuple(rows), (), note)
 
 
 def runs(every: Sequence[Run]) -> Table:
@@ -288,6 +289,11 @@ def ended(run: Run) -> int:
 def number(value: float, digits: int) -> str:
     """`value`, or "-"."""
     return f"{value:.{digits}f}" if isfinite(value) else UNKNOWN
+
+
+def bound(value: float) -> str:
+    """An evidence bound, its thousands apart, or "-"."""
+    return f"{value:,.1f}" if isfinite(value) else UNKNOWN
 
 
 def signed(value: float, digits: int) -> str:

@@ -63,15 +63,25 @@ def test_principal_plane_has_the_most_variance(some: Latents) -> None:
     assert inside > 0.95 * some.values.var(axis=0).sum()
 
 
+def test_scale_is_the_deviation_within_components(some: Latents) -> None:
+    centred = some.values.copy()
+    for component in range(3):
+        inside = some.components == component
+        centred[inside] -= centred[inside].mean(axis=0)
+    np.testing.assert_allclose(some.scale, centred.std(axis=0))
+    flat = Latents(0, np.ones((4, 2)), ("reach",) * 4, np.zeros(4, int))
+    np.testing.assert_array_equal(flat.scale, [1, 1])
+
+
 def test_ellipses_lie_at_the_components(some: Latents) -> None:
     (axes,) = latents.mixtures([some], STYLE).axes
-    centre, plane = latents.principal_plane(some.values)
+    centre, plane = latents.principal_plane(some.values / some.scale)
     assert some.knowledge is not None
-    expected = (some.knowledge.means - centre) @ plane
+    expected = (some.knowledge.means / some.scale - centre) @ plane
     np.testing.assert_allclose([ellipse.center for ellipse in axes.patches], expected)
-    # the components are round: two deviations of 0.2 in every direction
+    # the components are round with the deviation that the latents have: two deviations to each side
     for ellipse in axes.patches:
-        assert (ellipse.width, ellipse.height) == pytest.approx((0.8, 0.8))
+        assert (ellipse.width, ellipse.height) == pytest.approx((4, 4), rel=0.15)
 
 
 def test_few_of_many_stages_are_shown_with_first_and_last(some: Latents) -> None:

@@ -126,8 +126,9 @@ def test_a_run_with_nothing_recorded_yet(tmp_path: Path) -> None:
 def test_several_runs_are_compared(tmp_path: Path) -> None:
     folders = [write_run(tmp_path / f"seed-{seed}", seed=seed) for seed in range(2)]
     folders.append(write_run(tmp_path / "backwards", order=("reverse",)))
+    folders.append(write_run(tmp_path / "at-work", stages=1, seed=2))
     made = report(*folders)
-    assert "lifelong curriculum 2 0.983 ± 0.000" in made.text
+    assert "lifelong curriculum 2 (+1 unfinished) 0.983 ± 0.000" in made.text
     assert "lifelong reverse 1 0.983" in made.text
     assert {"#run-1", "#run-2", "#run-3"} <= set(made.links)
     for folder in folders:
