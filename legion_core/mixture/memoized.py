@@ -151,7 +151,8 @@ class _Fit:
                 tries = 0
             if tries >= TRIES or size < 2 * self._settings.minimum_atoms:
                 continue
-            if any(self._split(k, start) for start in (self._seeded, self._cut)):
+            starts = (self._seeded,) if tries else (self._seeded, self._cut)  # the cut is not drawn by lot
+            if any(self._split(k, start) for start in starts):
                 born = True
             else:
                 self._refused[name] = (tries + 1, size)
