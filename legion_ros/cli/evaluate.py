@@ -10,24 +10,27 @@ from legion_core.evaluation import Evaluation
 from legion_core.sim import EVALUATION_SEED_BASE
 
 LOOPS = ("direct", "ros")
+BOTH = "both"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--loop", choices=LOOPS, default="direct", help="in one process, or through the ROS graph")
     parser.add_argument("--actuation", choices=("mocap", "servo"), help="default: mocap; servo with --loop ros")
-    parser.add_argument("--arm", choices=("iiwa7", "sawyer"), default="iiwa7", help="the arm (sawyer: mocap only)")
+    parser.add_argument("--arm", choices=("iiwa7", "sawyer", BOTH), default="iiwa7", help="(sawyer: mocap only)")
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all that the policy knows")
     parser.add_argument("--episodes", type=int, default=10, help="layouts a task (10)")
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED_BASE, help="first layout (%(default)s)")
     parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
     parser.add_argument("--processes", type=int, default=2, help="with --loop direct: simulations at once (2)")
     parser.add_argument("--ray", metavar="ADDRESS", help="with --loop direct: simulate on that Ray cluster")
-    parser.add_argument("--output", metavar="STEM", help="write STEM.md and STEM.json")
+    parser.add_argument("--output", metavar="STEM", help="write STEM.md and STEM.json (--arm both: STEM.json)")
 
 
 def run(options: argparse.Namespace) -> int:
     """0 when the measurement is complete, whatever it says."""
+    if options.arm == BOTH:
+        return _on_both_arms(options)
     evaluation = _through_ros(options) if options.loop == "ros" else _directly(options)
     print(evaluation.markdown())
     print(f"mean success {evaluation.mean_success:.3f}, worst task {evaluation.worst_success:.3f}")
@@ -43,6 +46,25 @@ def _through_ros(options: argparse.Namespace) -> Evaluation:
     from legion_ros.evaluation import evaluate_ros
 
     return evaluate_ros(options.policy, tasks=options.tasks, episodes=options.episodes, first_seed=options.seed)
+
+
+def _on_both_arms(options: argparse.Namespace) -> int:
+    """Cross-embodiment: the same layouts on either arm."""
+    require(options.loop == "direct", "arm", options.arm, "iiwa7, with --loop ros")
+    require(options.actuation in (None, "mocap"), "actuation", options.actuation, "mocap, with --arm both")
+    from legion_core.bundle import PolicyBundle
+    from legion_core.cluster import job_pool
+    from legion_core.learning.cross_embodiment import evaluate_arms
+
+    bundle = PolicyBundle.load(options.policy or None)
+    with job_pool(options.processes, options.ray) as pool:
+        result = evaluate_arms(
+            bundle, tasks=options.tasks, episodes=options.episodes, first_seed=options.seed, pool=pool
+        )
+    print(result.markdown())
+    if options.output:
+        result.write(f"{options.output}.json")
+    return 0
 
 
 def _directly(options: argparse.Namespace) -> Evaluation:

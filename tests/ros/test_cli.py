@@ -44,6 +44,8 @@ def test_help_loads_neither_ros_nor_torch() -> None:
         (("deploy", "--once", "--instruction", "x", "--robot", "gazebo"), "only with robot mujoco"),
         (("deploy", "--params-file", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
         (("evaluate", "--loop", "ros", "--actuation", "mocap"), "allowed: servo, with --loop ros"),
+        (("evaluate", "--arm", "both", "--actuation", "servo"), "allowed: mocap, with --arm both"),
+        (("evaluate", "--policy", "/nowhere", "--arm", "both"), "/nowhere: no such folder"),
         (("evaluate", "--policy", "/nowhere"), "/nowhere: no such folder"),
         (("evaluate", "--loop", "ros", "--ray", "auto"), "ray = 'auto'; allowed: only with --loop direct"),
         (("evaluate", "--ray", "somewhere"), "ray address = 'somewhere'; allowed: local, auto, HOST:PORT"),
