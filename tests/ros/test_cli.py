@@ -11,7 +11,7 @@ import pytest
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 from legion_ros.cli import main as cli
-from legion_ros.cli.doctor import WRONG, _domain, _packages
+from legion_ros.cli.doctor import ADVICE, WRONG, _domain, _packages, _training
 
 
 def run(*arguments: str) -> int:
@@ -101,6 +101,14 @@ def test_doctor_names_a_broken_bundle_and_the_remedy(tmp_path: Path, capsys: pyt
 def test_doctor_is_content_with_a_good_bundle(bundle_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--policy", str(bundle_folder)) == 0
     assert "nothing is wrong" in capsys.readouterr().out
+
+
+def test_doctor_takes_missing_training_for_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("legion_ros.cli.doctor.TRAINING", ("yaml", "no_such_package"))
+    (finding,) = _training()
+    assert finding.state == ADVICE
+    assert "no_such_package" in finding.detail
+    assert "legion_ros[train]" in finding.mend
 
 
 def test_doctor_names_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
