@@ -183,6 +183,7 @@ def _bundle(folder: str) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _python,
     _packages,
+    _training,
     _ros,
     _domain,
     _shared_memory,
