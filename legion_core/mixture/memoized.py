@@ -198,18 +198,25 @@ class _Fit:
         return label
 
     def _cut(self, rows: Vector) -> Labels:
-        """The rows (n, 1 + 2 D) on either side of the cut across one axis of the latent that the data like best.
+        """The rows (n, 1 + 2 D) on either side of the cut across one axis that the data like best; all 0: none is good.
 
         Random seeds rarely find two parts that differ in one dimension of many.
         """
         size, few = rows.shape[1] // 2, rows[:CUT_ATOMS]
-        cuts = np.unique(np.linspace(0, len(few), CUTS + 2).astype(np.intp))[1:-1]
+        cuts = np.unique(np.linspace(0, len(few), CUTS + 2).astype(np.intp))[:-1]
         orders = np.argsort(few[:, 1 + size :], axis=0, kind="stable").T
-        below = np.cumsum(few[orders], axis=1)[:, cuts - 1]
-        bound = self._prior.data_bound(below) + self._prior.data_bound(few.sum(axis=0) - below)
-        axis, cut = divmod(int(bound.argmax()), len(cuts))
+        # As if there were very many of them: the shape alone decides here, and the prior when all are counted.
+        many = 1e6 / len(few)
+        below = np.cumsum(np.add.reduceat(few[orders], cuts, axis=1), axis=1)[:, :-1] * many
+        whole = few.sum(axis=0) * many
+        above = whole - below
+        share = xlogy(below[..., 0], below[..., 0]) + xlogy(above[..., 0], above[..., 0]) - xlogy(whole[0], whole[0])
+        gain = self._prior.data_bound(below) + self._prior.data_bound(above) - self._prior.data_bound(whole) + share
+        axis, cut = divmod(int(gain.argmax()), len(cuts) - 1)
+        if gain[axis, cut] <= 0:
+            return np.zeros(len(rows), np.intp)
         column = 1 + size + axis
-        return np.asarray(rows[:, column] >= few[orders[axis][cuts[cut]], column], np.intp)
+        return np.asarray(rows[:, column] >= few[orders[axis][cuts[cut + 1]], column], np.intp)
 
     def _merged(self, sums: Vector) -> Vector:
         """Parts of a hard split (J, 1 + 2 D) after all merges of two that raise the bound."""
