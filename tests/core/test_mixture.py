@@ -383,7 +383,7 @@ def test_tasks_that_differ_in_one_dimension_of_ten_are_told_apart_as_they_come(s
     rng = np.random.default_rng(seed)
     engine = make_engine("memoized", seed=seed)
     places = rng.uniform(-1.5, 1.5, (10, 3))
-    places[1::2] = places[::2] + (0.15, 0, 0)
+    places[1::2] = places[::2] + np.array([0.15, 0, 0])
     for count in range(1, 11):
         label = np.arange(3000) % count
         z = rng.normal(scale=0.55, size=(len(label), 10))
