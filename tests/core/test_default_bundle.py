@@ -23,8 +23,8 @@ def test_it_is_small_and_says_how_it_came_to_be(shipped_bundle: PolicyBundle) ->
     assert sum(file.stat().st_size for file in DEFAULT_BUNDLE.iterdir()) < LARGEST_BYTES
     training = shipped_bundle.manifest.training
     assert training["command"].startswith("legion train")
-    assert training["total_seconds"] <= 20 * 60
-    assert {"config", "rounds", "packages", "method"} <= set(training)
+    assert training["settings"]["mode"] == "lifelong"
+    assert {"updates", "environment_steps", "seconds", "packages", "method"} <= set(training)
 
 
 @pytest.mark.parametrize("actuation", BARS)
