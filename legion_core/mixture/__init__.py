@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
-import numpy.typing as npt
-
 from legion_core.errors import MixtureError, unknown
-from legion_core.knowledge import KnowledgeSpace
 from legion_core.mixture.interface import MixtureEngine, MixtureFit, MixtureSettings, Move, name_components, purity
 from legion_core.mixture.memoized import MemoizedEngine
 
@@ -18,7 +14,6 @@ __all__ = [
     "MixtureFit",
     "MixtureSettings",
     "Move",
-    "fit_knowledge",
     "make_engine",
     "name_components",
     "purity",
@@ -41,11 +36,3 @@ def make_engine(name: str, settings: MixtureSettings | None = None, seed: int = 
 
         return BnpyEngine(settings, seed)
     raise MixtureError(unknown("mixture engine", name, get_args(EngineName)))
-
-
-def fit_knowledge(latents: npt.ArrayLike, tasks: Sequence[str], seed: int) -> KnowledgeSpace:
-    """The mixture of latents (N, D), each component named after the task of most of its latents.
-
-    The tasks only name the components afterwards; they do not take part in the fit.
-    """
-    return name_components(make_engine("memoized", seed=seed).fit(latents), tasks)

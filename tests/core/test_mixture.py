@@ -18,7 +18,6 @@ from legion_core.errors import ConfigurationError, MixtureError
 from legion_core.mixture import (
     MixtureEngine,
     MixtureSettings,
-    fit_knowledge,
     make_engine,
     name_components,
     purity,
@@ -366,7 +365,6 @@ def test_components_are_named_after_the_majority_and_empty_ones_left_out() -> No
     assert len(fewer.tasks) == 2
     with pytest.raises(MixtureError, match="600 latents need as many task names, got 1"):
         name_components(fit, ["reach"])
-    assert fit_knowledge(z, tasks, seed=0).tasks == space.tasks
 
 
 def test_purity() -> None:
