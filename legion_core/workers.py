@@ -47,4 +47,6 @@ def run_jobs(
     pool: Executor, function: Callable[[Job], Result], jobs: Sequence[Job], title: str, progress: bool
 ) -> Iterator[Result]:
     """The results of `function` for every job, in the order of the jobs, under a progress bar."""
-    yield from tqdm(pool.map(function, jobs), desc=title, total=len(jobs), disable=not progress, leave=False)
+    yield from tqdm(
+        pool.map(function, jobs), desc=title, total=len(jobs), disable=None if progress else True, leave=False
+    )

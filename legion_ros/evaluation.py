@@ -126,7 +126,7 @@ def evaluate_ros(
         for _ in starter.wait_ready():
             pass
         evaluator = LoopEvaluator(starter, client, bundle)
-        shown = tqdm(jobs, desc="evaluate ros", unit="episode", disable=not progress)
+        shown = tqdm(jobs, desc="evaluate ros", unit="episode", disable=None if progress else True)
         done = tuple(evaluator.run(name, seed) for name, seed in shown)
     settings = {
         "loop": "ros",

@@ -258,7 +258,7 @@ class Trainer:
         settings = self._settings
         sums: dict[str, torch.Tensor] = {}
         counts: dict[str, int] = defaultdict(int)
-        for _ in tqdm(range(count), desc=title, disable=not self._progress, leave=False):
+        for _ in tqdm(range(count), desc=title, disable=None if self._progress else True, leave=False):
             if settings.phrasings:
                 self._agent.speak(self._sentences.draw(rng))
             losses = update(self._replay.sample(rng, settings.agent.batch, settings.replay.balance))

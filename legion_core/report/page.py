@@ -80,7 +80,11 @@ def render(runs: Sequence[Run], episodes: int, notes: list[str], progress: bool)
     for run in runs:
         part = RunPart(run, state(run), str(run.training.get("command", "")), tuple(tables.headline(run)))
         bar = tqdm(
-            sections(run, style, episodes, notes), desc=run.name, unit="section", disable=not progress, leave=False
+            sections(run, style, episodes, notes),
+            desc=run.name,
+            unit="section",
+            disable=None if progress else True,
+            leave=False,
         )
         part.sections.extend(bar)
         notes += [f"{run.name}: {note}" for note in run.notes]
