@@ -199,6 +199,7 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", self.seed, ">= 0")
+        require(len(set(self.tasks)) == len(self.tasks), "tasks", self.tasks, "each task once")
         require(len(self.actuations) > 0, "actuations", self.actuations, "mocap, servo")
         require(self.after_success >= 0, "after_success", self.after_success, ">= 0")
         for name in ("meetings", "checkpoint_updates", "processes", "threads"):

@@ -46,6 +46,7 @@ def test_every_preset_loads_and_survives_its_own_mapping(preset: Any) -> None:
         ({"seed": -1}, "seed"),
         ({"processes": 0}, "processes"),
         ({"mode": "endless"}, "mode"),
+        ({"tasks": ["reach", "push", "reach"]}, "tasks"),
         ({"actuations": []}, "actuations"),
         ({"actuations": ["magic"]}, "actuations"),
         ({"demonstrations": "human"}, "demonstrations"),
