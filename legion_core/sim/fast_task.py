@@ -114,11 +114,15 @@ class FastTask(SawyerXYZEnv):
         self.do_simulation((action[3], -action[3]), self.frame_skip)
         for name, position in self._target_site_config:
             self._set_pos_site(name, position)
-        mujoco.mj_forward(self.model, self.data)
+        self._look()
         bounds = self.sawyer_observation_space
         observation = np.minimum(np.maximum(self._get_obs(), bounds.low), bounds.high)
         reward, info = self.evaluate_state(observation, action)
         return observation, reward, False, False, info
+
+    def _look(self) -> None:
+        """Bring all that follows from the joint positions up to date."""
+        mujoco.mj_forward(self.model, self.data)
 
     def set_xyz_action(self, action: Vector) -> None:
         target = self.data.mocap_pos[0] + np.minimum(np.maximum(action, -1.0), 1.0) * self.action_scale
