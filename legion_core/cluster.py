@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from concurrent.futures import Executor, Future
+from types import TracebackType
 from typing import Any, TypeVar
 
 from legion_core.config import require
@@ -75,6 +76,12 @@ class RayPool(Executor):
         if wait:
             futures.wait([future for future in pending if not future.cancelled()])
             self._ray.shutdown()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Whatever goes wrong, Ctrl-C in the middle of handing jobs out included, nobody waits for jobs any more."""
+        self.shutdown(cancel_futures=kind is not None)
 
 
 class _Job(Future[Result]):

@@ -131,6 +131,32 @@ def test_a_cluster_is_found_by_its_address_and_left_by_ctrl_c(pool: Executor) ->
     assert list(pool.map(math.sqrt, [4.0, 9.0])) == [2, 3], "its endless jobs are gone"
 
 
+HASTY = """
+import sys, timeit
+from legion_core.cluster import RayPool
+if __name__ == "__main__":
+    with RayPool(sys.argv[1], 1) as pool:
+        pool.submit(timeit.timeit, "pass", number=10**12)
+        raise ZeroDivisionError("in the middle of handing jobs out")
+"""
+
+
+@needs_ray
+def test_an_error_while_jobs_are_handed_out_waits_for_none(pool: Executor) -> None:
+    import ray
+
+    visitor = subprocess.run(
+        [sys.executable, "-c", HASTY, ray.get_runtime_context().gcs_address],
+        env=os.environ | {"RAY_AUTH_MODE": "token"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert "ZeroDivisionError" in visitor.stderr
+    assert list(pool.map(math.sqrt, [4.0, 9.0])) == [2, 3], "its endless job is gone"
+
+
 @needs_ray
 def test_no_jobs_after_the_end(pool: RayPool) -> None:
     """The last test here: it ends the Ray that the others share."""
