@@ -39,6 +39,7 @@ class Bench:
     def __init__(self) -> None:
         self._executor: SingleThreadedExecutor | None = None
         self._nodes: list[Node] = []
+        self._clients: dict[str, Any] = {}
 
     def start(self, make: Callable[[], Node], **parameters: Any) -> Node:
         """Make the node with those parameters, as on the command line."""
@@ -68,13 +69,15 @@ class Bench:
 
     def call(self, kind: Any, name: str, request: Any) -> Any:
         """The answer of a service."""
-        client = self.probe.create_client(kind, name)
+        if name not in self._clients:  # each new client has to be discovered anew
+            self._clients[name] = self.probe.create_client(kind, name)
+        client = self._clients[name]
         assert self.until(client.service_is_ready), f"no service {name}"
         future = client.call_async(request)
         assert self.until(future.done), f"{name} does not answer"
         return future.result()
 
-    def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> bool:
+    def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
         """Spin until the condition holds."""
         assert self._executor is not None
         end = time.monotonic() + timeout_s
