@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -13,10 +12,9 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+from legion_core.parent import die_with_parent
 
-PR_SET_PDEATHSIG = 1
-"""Of prctl(2): the signal that a process gets when its parent dies."""
+THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -37,10 +35,9 @@ def worker_pool(processes: int) -> Executor:
 
 def _follow(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before it could be followed
-            os._exit(1)
+    die_with_parent()
+    if sys.platform == "linux" and os.getppid() != parent:  # it died before it could be followed
+        os._exit(1)
 
 
 def run_jobs(

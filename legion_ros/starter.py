@@ -7,7 +7,6 @@ the graph as its `NodeSpec` says; whatever ends this process (kill -9 included) 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import select
 import shutil
@@ -23,6 +22,7 @@ from typing import IO
 import yaml
 
 from legion_core.errors import DeploymentError
+from legion_core.parent import die_with_parent
 from legion_ros.deployment import PACKAGE, NodeSpec
 from legion_ros.domain import domain_id, try_lock
 from legion_ros.ready import READY_FD
@@ -30,14 +30,6 @@ from legion_ros.signals import ending_signals
 
 GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 """How a process is asked to end, and how long each request is given."""
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _die_with_parent() -> None:
-    """Runs in the child before exec: the kernel kills it when the starter ends, whatever the way."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class NodeProcess:
@@ -73,7 +65,7 @@ class NodeProcess:
                     env=environment,
                     pass_fds=(tell,),
                     start_new_session=True,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                 )
         except OSError as error:
             os.close(listen)

@@ -22,7 +22,6 @@ from tqdm import tqdm
 
 from legion_core import __version__
 from legion_core.bundle import MIXTURE, Manifest, PolicyBundle
-from legion_core.errors import SimulationError
 from legion_core.evaluation import Evaluation, chunks, evaluate_direct
 from legion_core.knowledge import KnowledgeSpace
 from legion_core.learning.agent import LegionAgent, Losses
@@ -34,8 +33,7 @@ from legion_core.learning.run_directory import RunDirectory, require_free_space
 from legion_core.learning.sentences import Sentences
 from legion_core.learning.settings import RunSettings
 from legion_core.mixture import make_engine, name_components, purity
-from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge
-from legion_core.sim.scene import check_choice
+from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge, check_actuation
 from legion_core.spaces import Float32, ObservationSpec
 from legion_core.tasks import get_task, task_set
 from legion_core.workers import run_jobs, worker_pool
@@ -91,12 +89,8 @@ class Preparation:
 
     def __init__(self, settings: RunSettings, bridge_factory: BridgeFactory | None) -> None:
         self.settings = settings
-        if "servo" in settings.actuations and bridge_factory is None:
-            raise SimulationError(
-                "servo actuation needs a bridge factory, such as legion_sim2real.bridge.BridgeFactory()"
-            )
         for actuation in settings.actuations:
-            check_choice(settings.arm, actuation)
+            check_actuation(settings.arm, actuation, bridge_factory)
         names = settings.tasks or tuple(task.name for task in task_set(settings.task_set))
         self.tasks = tuple(get_task(name) for name in names)
         self.stages = schedule(settings.mode, settings.order, names, seed=settings.seed, meetings=settings.meetings)

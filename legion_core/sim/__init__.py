@@ -29,6 +29,7 @@ __all__ = [
     "PlantState",
     "RobotPlant",
     "TaskEnv",
+    "check_actuation",
     "make_env",
 ]
 
@@ -52,9 +53,18 @@ def make_env(
         TaskError: an unknown task.
         SimulationError: an unknown arm or actuation, a pair that does not exist, or servo without bridge.
     """
-    check_choice(arm, actuation)
-    if actuation == "mocap":
+    check_actuation(arm, actuation, bridge)
+    if bridge is None or actuation == "mocap":
         return MocapEnv(task, arm, spec, max_steps, render_mode)
-    if bridge is None:
-        raise SimulationError("servo actuation needs a bridge factory, such as legion_sim2real.bridge.BridgeFactory()")
     return ServoEnv(task, bridge, spec, max_steps, render_mode)
+
+
+def check_actuation(arm: str, actuation: str, bridge: Callable[[], ArmBridge] | None) -> None:
+    """Whether that arm exists, can be moved that way, and has the bridge that it takes.
+
+    Raises:
+        SimulationError: an unknown arm or actuation, a pair that does not exist, or servo without bridge.
+    """
+    check_choice(arm, actuation)
+    if actuation == "servo" and bridge is None:
+        raise SimulationError("servo actuation needs a bridge factory, such as legion_sim2real.bridge.BridgeFactory()")
