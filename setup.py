@@ -27,7 +27,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         *(share(folder) for folder in ("launch", "urdf", "config", "config/robots", "config/train")),
     ],
-    install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "xacro", "tqdm"],
+    install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
     extras_require={
         "ros": [
             "ros-jazzy-rclpy",
