@@ -6,6 +6,7 @@ state and steps when the command that answers it has come, however long that tak
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -41,8 +42,6 @@ from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_
 from legion_sim2real.robot import RobotProfile
 
 NAME = "mujoco_node"
-REPORT_HZ = 10.0
-"""In real time the episode is reported this often, and whenever it changes."""
 FLUSH_S = 0.2
 """In simulated time a reset waits so long for what is still under way from the episode before."""
 STALL_S = 2.0
@@ -68,6 +67,9 @@ class MujocoSettings:
     episode_steps: int = parameter(
         0, "End the episode at success or after so many steps; 0: it goes on", minimum=0, maximum=100_000
     )
+    report_hz: float = parameter(
+        10.0, "In real time the episode is reported this often, and whenever it changes", minimum=0.1, maximum=200.0
+    )
     viewer: bool = parameter(False, "Open MuJoCo's window")
 
 
@@ -85,11 +87,13 @@ class MujocoNode(Node):
         self._create_topics(self._profile)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rate, self._latency = RateMeter(), LatencyMeter()
-        self._command_latency_s = self._published_at = 0.0
+        self._command_latency_s, self._published_at = math.nan, 0.0
         self._answered = self._gripper_answered = False
         self._succeeded = self._done = self._begins = False
         self._resume_at = self._reported_at = 0.0
         self._last_event: tuple[int, bool, bool, bool] | None = None
+        # every step means every step, whatever the timer's jitter
+        self._report_s = 0.9 / settings.report_hz
         self._viewer = _Viewer() if settings.viewer else None
         self._diagnostics = Diagnostics(self, self._report)
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -236,6 +240,8 @@ class MujocoNode(Node):
     def _publish(self, state: PlantState) -> None:
         """All messages of a step carry one stamp; the joint states drive the stack and come after the scene."""
         stamp = from_seconds(state.time_s) if self._simulated_time else self.get_clock().now().to_msg()
+        if not self._answered:
+            self._command_latency_s = math.nan
         self._answered = self._gripper_answered = False
         if self._simulated_time:
             self._clock_publisher.publish(ClockMessage(clock=stamp))
@@ -268,7 +274,7 @@ class MujocoNode(Node):
     def _episode_is_due(self) -> bool:
         """Now and then, and at the beginning, success and end of an episode."""
         event = (self._seed, self._succeeded, self._done, self._plant.steps == 0)
-        due = event != self._last_event or time.monotonic() - self._reported_at >= 1.0 / REPORT_HZ
+        due = event != self._last_event or time.monotonic() - self._reported_at >= self._report_s
         if due:
             self._last_event, self._reported_at = event, time.monotonic()
         return due
