@@ -30,6 +30,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from legion_core.errors import LegionError
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
+from legion_sim2real.robot import load_profile
 
 FIELDS = dataclasses.fields(DeploymentOptions)
 
@@ -95,10 +96,12 @@ def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
 def _driver(options: DeploymentOptions) -> IncludeLaunchDescription:
     """lbr_fri_ros2_stack's own bring-up of the arm."""
     file = "gazebo.launch.py" if options.robot == "gazebo" else "hardware.launch.py"
+    profile = load_profile(options.profile)
+    interface = options.command_interface or profile.command_interface
     arguments = {
         "model": "iiwa7",
-        "robot_name": "lbr",
-        "ctrl": options.command_interface or "forward_position_controller",
+        "robot_name": profile.robot_name,
+        "ctrl": getattr(profile.controllers, interface) or f"{interface}_controller",
     }
     return IncludeLaunchDescription(
         PythonLaunchDescriptionSource([FindPackageShare("lbr_bringup"), "/launch/", file]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ MODES = ("mock", "gazebo", "hardware")
 """What may drive the arm through ros2_control."""
 
 ARM_JOINTS = tuple(f"A{i}" for i in range(1, 8))
+"""The joints of a KUKA LBR iiwa without their prefix."""
+MODEL_SUFFIXES = (".xacro", ".urdf")
+"""A model of such a name is the path of a file."""
 _DEFAULT_RGBA = (0.8, 0.8, 0.8, 1.0)
 _LIMITED = ("revolute", "prismatic")
 _SHAPE_SIZES = {"box": ("size",), "cylinder": ("radius", "length"), "sphere": ("radius",)}
@@ -105,30 +109,48 @@ class RobotDescription:
             raise DescriptionError(unknown("link", name, self.links))
         return self.links[name]
 
+    def at_root(self, link: str) -> bool:
+        """Whether the frame of `link` is that of the description's root, in which kinematics are expressed."""
+        parents = {joint.child: joint for joint in self.joints.values()}
+        while link in parents:
+            joint = parents[link]
+            if joint.type != "fixed" or joint.xyz.any() or joint.rpy.any():
+                return False
+            link = joint.parent
+        return True
+
 
 @cache
-def load_description(model: str = "iiwa7_r800", robot_name: str = "lbr", mode: str = "mock") -> RobotDescription:
-    """The description expanded from `urdf/<model>.urdf.xacro`; `robot_name` prefixes every link and joint.
+def load_description(
+    model: str = "iiwa7_r800",
+    robot_name: str = "lbr",
+    mode: str = "mock",
+    joint_names: tuple[str, ...] | None = None,
+) -> RobotDescription:
+    """The description expanded from `urdf/<model>.urdf.xacro`, or from the file `model`.
+
+    `robot_name` prefixes every link and joint of the iiwas; `joint_names` are the arm's seven joints from base to
+    flange, by default those of an iiwa.
 
     Raises:
-        DescriptionError: an unknown mode or model, or a file that cannot be expanded.
+        DescriptionError: an unknown mode or model, or a file that cannot be expanded or lacks a joint.
     """
     import xacro  # takes 50 ms, which only those who expand a description should wait for
 
     if mode not in MODES:
         raise DescriptionError(unknown("mode", mode, MODES))
     try:
-        path = resource(f"urdf/{model}.urdf.xacro")
+        path = Path(model) if model.endswith(MODEL_SUFFIXES) else resource(f"urdf/{model}.urdf.xacro")
         urdf: str = xacro.process_file(str(path), mappings={"robot_name": robot_name, "mode": mode}).toxml()
     except ConfigurationError as error:
         raise DescriptionError(f"unknown robot model {model!r}: {error}") from error
     except Exception as error:  # xacro raises whatever an expression in the file raises
         raise DescriptionError(f"cannot expand {path}: {error}") from error
-    return parse_urdf(urdf, robot_name)
+    return parse_urdf(urdf, joint_names or tuple(f"{robot_name}_{name}" for name in ARM_JOINTS))
 
 
-def parse_urdf(urdf: str, robot_name: str = "lbr") -> RobotDescription:
-    """The description in a URDF text.
+def parse_urdf(urdf: str, joint_names: tuple[str, ...]) -> RobotDescription:
+    """The description in a URDF text, with `joint_names` from base to flange as its arm.
 
     Raises:
         DescriptionError: it is not a URDF, a number or link is missing, or an arm joint is absent.
@@ -144,9 +166,7 @@ def parse_urdf(urdf: str, robot_name: str = "lbr") -> RobotDescription:
         for end in (joint.parent, joint.child):
             if end not in links:
                 raise DescriptionError(f"joint {joint.name}: {unknown('link', end, links)}")
-    description = RobotDescription(
-        _get(root, "name"), urdf, links, joints, tuple(f"{robot_name}_{name}" for name in ARM_JOINTS)
-    )
+    description = RobotDescription(_get(root, "name"), urdf, links, joints, joint_names)
     for name in description.arm_joints:
         if description.joint(name).type != "revolute":
             raise DescriptionError(f"joint {name} is {description.joint(name).type}, expected revolute")

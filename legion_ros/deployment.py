@@ -18,11 +18,10 @@ from legion_core.config import load_yaml, require
 from legion_core.errors import ConfigurationError, unknown
 from legion_core.resources import resource
 from legion_core.tasks import task_names
-from legion_sim2real.robot import PROFILE_SUFFIXES, load_profile
+from legion_sim2real.robot import COMMAND_INTERFACES, PROFILE_SUFFIXES, load_profile
 
 PACKAGE = "legion_ros"
 ROBOTS = ("mujoco", "lbr", "gazebo")
-COMMAND_INTERFACES = ("forward_position_controller", "joint_trajectory_controller")
 LAUNCH_ONLY = ("bringup",)
 """Options that need other packages of a ROS 2 installation."""
 
@@ -50,7 +49,7 @@ class DeploymentOptions:
     instruction: str = _option("", "sentence to obey once everything runs")
     rate_hz: float = _option(0.0, "policy steps a second; 0: as the robot's profile says")
     command_interface: str = _option(
-        "", "controller that is commanded; empty: as the robot's profile says", ("", *COMMAND_INTERFACES)
+        "", "command interface that is used; empty: as the robot's profile says", ("", *COMMAND_INTERFACES)
     )
     params_file: str = _option("", "YAML file with node parameters that override the defaults")
     viewer: bool = _option(False, "open MuJoCo's window (robot mujoco)")

@@ -20,7 +20,6 @@ from trajectory_msgs.msg import JointTrajectory
 from legion_core.errors import SpaceError
 from legion_core.spaces import ACTION_FIELDS, Vector
 from legion_ros import topics
-from legion_ros.deployment import COMMAND_INTERFACES
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
@@ -31,6 +30,7 @@ from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
 from legion_ros.vector_messages import NamedReader, float64_array, pose_message, trajectory_message
 from legion_sim2real.kinematics import Pose
 from legion_sim2real.real2sim import RobotState
+from legion_sim2real.robot import COMMAND_INTERFACES
 from legion_sim2real.sim2real import Command, Sim2Real, Status
 
 NAME = "sim2real_node"
@@ -45,7 +45,7 @@ class Sim2RealSettings:
     robot: str = parameter("mujoco", "Robot profile: a name in config/robots or the path of a YAML file")
     rate_hz: float = parameter(0.0, "Policy steps a second; 0: as the profile says", minimum=0.0, maximum=200.0)
     command_interface: str = parameter(
-        "", "Controller that is commanded; empty: as the profile says", choices=("", *COMMAND_INTERFACES)
+        "", "Command interface that is used; empty: as the profile says", choices=("", *COMMAND_INTERFACES)
     )
     autostart: bool = parameter(True, "Configure and activate at start; false: wait for a lifecycle manager")
 
@@ -80,7 +80,7 @@ class Sim2RealNode(ManagedNode):
         self._silence_s = min(self._sim2real.guard.limits.action_timeout_s, SILENT_PERIODS / profile.rate_hz)
         self._joints = NamedReader(profile.joint_names, profile.topics.joint_states)
         self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
-        self._forward = profile.command_interface == "forward_position_controller"
+        self._forward = profile.command_interface == "forward_position"
         joints = (Float64MultiArray, profile.topics.position_command)
         if not self._forward:
             joints = (JointTrajectory, profile.topics.trajectory_command)

@@ -105,7 +105,7 @@ def test_unknown_names_are_refused_with_the_allowed_ones(description):
 def test_broken_urdf_is_refused(description, old, new, message):
     assert old in description.urdf
     with pytest.raises(DescriptionError, match=message):
-        parse_urdf(description.urdf.replace(old, new))
+        parse_urdf(description.urdf.replace(old, new), description.arm_joints)
 
 
 def test_descriptions_are_cached_and_immutable(description):

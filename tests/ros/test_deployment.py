@@ -52,7 +52,7 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"robot": "kuka"}, "robot = 'kuka'; allowed: mujoco, lbr, gazebo, or a profile's YAML file"),
         ({"robot": "/nowhere/arm.yaml"}, "cannot read /nowhere/arm.yaml"),
         ({"task": "juggle"}, "unknown task 'juggle'; allowed: reach, push"),
-        ({"command_interface": "x"}, "allowed: forward_position_controller, joint_trajectory_controller"),
+        ({"command_interface": "x"}, "allowed: forward_position, joint_trajectory, cartesian"),
         ({"namespace": "a b"}, "namespace = 'a b'"),
         ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 200"),
         ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
@@ -99,9 +99,7 @@ def test_only_the_simulated_robot_is_simulated(robot: str) -> None:
 
 
 def test_every_node_gets_parameters_that_it_declares() -> None:
-    graph = graph_of(
-        policy="/p", rate_hz=25.0, viewer=True, task="push", seed=3, command_interface="joint_trajectory_controller"
-    )
+    graph = graph_of(policy="/p", rate_hz=25.0, viewer=True, task="push", seed=3, command_interface="joint_trajectory")
     for name, spec in graph.items():
         if spec.package == PACKAGE:
             assert set(spec.parameters) - {"use_sim_time"} <= set(parameters_of(name)), name

@@ -159,7 +159,7 @@ def test_the_service_engages_it_too(bench: Any) -> None:
 
 
 def test_a_trajectory_controller_gets_trajectories(bench: Any) -> None:
-    talk = Talk(bench, command_interface="joint_trajectory_controller")
+    talk = Talk(bench, command_interface="joint_trajectory")
     trajectories = bench.listen(JointTrajectory, "lbr/joint_trajectory_controller/joint_trajectory")
     bench.until(lambda: talk.node.count_subscribers("lbr/joint_trajectory_controller/joint_trajectory") > 0)
     now = talk.now()
