@@ -6,6 +6,7 @@ import gc
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import rclpy
@@ -14,10 +15,19 @@ from rclpy.node import Node
 
 from legion_core.errors import LegionError
 from legion_ros.deployment import CONFIGURATION_ERROR
+from legion_ros.parameters import parameter
 from legion_ros.ready import announce_ready
+from legion_ros.realtime import PRIORITIES, prioritise
 
 BUG = 70
 """Exit code after an error that is not the operator's; a restart may help."""
+
+
+@dataclass(frozen=True)
+class ControlPathSettings:
+    """The parameter of every node between joint state and command."""
+
+    realtime: bool = parameter(True, "Ask for real-time scheduling, where this process may have it")
 
 
 def run(name: str, make: Callable[[], Node]) -> NoReturn:
@@ -32,6 +42,8 @@ def run(name: str, make: Callable[[], Node]) -> NoReturn:
         # what exists now lives as long as the process: the collector need not look at it between two steps
         gc.collect()
         gc.freeze()
+        if node.has_parameter("realtime") and node.get_parameter("realtime").value:
+            node.get_logger().info(f"scheduling: {prioritise(PRIORITIES[name])}")
         announce_ready()
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):

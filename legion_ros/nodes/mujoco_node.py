@@ -34,7 +34,7 @@ from legion_core.tasks import get_task, task_names
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.parameters import declare, parameter
-from legion_ros.process import run
+from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
 from legion_ros.stamps import from_seconds
@@ -52,7 +52,7 @@ EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "comm
 
 
 @dataclass(frozen=True)
-class MujocoSettings:
+class MujocoSettings(ControlPathSettings):
     """Parameters of the simulator node."""
 
     robot: str = parameter("mujoco", "Robot profile whose topics and joint names are spoken")

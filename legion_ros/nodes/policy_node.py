@@ -17,7 +17,7 @@ from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
-from legion_ros.process import run
+from legion_ros.process import ControlPathSettings, run
 from legion_ros.qos import LATCHED, own_publisher, own_subscription
 from legion_ros.stamps import NS_PER_S, to_ns
 from legion_ros.vector_messages import named_vector
@@ -26,7 +26,7 @@ NAME = "policy_node"
 
 
 @dataclass(frozen=True)
-class PolicySettings:
+class PolicySettings(ControlPathSettings):
     """Parameters of the policy node."""
 
     policy: str = parameter("", "Folder of the policy bundle; empty: the one that comes with the package")

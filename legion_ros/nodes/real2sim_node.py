@@ -17,7 +17,7 @@ from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.inputs import ExactInputs, LatestInputs, Sample
 from legion_ros.parameters import declare, parameter
-from legion_ros.process import run
+from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import input_subscription, own_publisher
 from legion_ros.stamps import from_ns, to_ns, to_seconds
@@ -30,7 +30,7 @@ JOINTS = "joint states"
 
 
 @dataclass(frozen=True)
-class Real2SimSettings:
+class Real2SimSettings(ControlPathSettings):
     """Parameters of the real2sim node."""
 
     robot: str = parameter("mujoco", "Robot profile: a name in config/robots or the path of a YAML file")

@@ -23,7 +23,7 @@ from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
 from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
-from legion_ros.process import run
+from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, command_publisher, input_subscription, own_publisher, own_subscription
 from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
@@ -39,7 +39,7 @@ SILENT_PERIODS = 3.0
 
 
 @dataclass(frozen=True)
-class Sim2RealSettings:
+class Sim2RealSettings(ControlPathSettings):
     """Parameters of the sim2real node; limits and speeds are in the profile and its safety file."""
 
     robot: str = parameter("mujoco", "Robot profile: a name in config/robots or the path of a YAML file")
