@@ -18,6 +18,7 @@ from legion_core.config import load_yaml, require
 from legion_core.errors import ConfigurationError, unknown
 from legion_core.resources import resource
 from legion_core.tasks import task_names
+from legion_ros.realtime import PRIORITIES
 from legion_sim2real.robot import COMMAND_INTERFACES, PROFILE_SUFFIXES, load_profile
 
 PACKAGE = "legion_ros"
@@ -58,6 +59,7 @@ class DeploymentOptions:
     task: str = _option("reach", "scene that the simulator begins with (robot mujoco)", task_names())
     seed: int = _option(0, "seed of the simulator's first scene (robot mujoco)")
     follow_task: bool = _option(True, "the simulator changes its scene with the task (robot mujoco)")
+    realtime: bool = _option(True, "real-time scheduling of the control path, where this user may have it")
     bringup: bool = _option(False, "also launch the driver stack lbr_bringup (robot lbr or gazebo)")
 
     def __post_init__(self) -> None:
@@ -172,6 +174,8 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
 
     def node(executable: str, parameters: Mapping[str, Any], **more: Any) -> NodeSpec:
         time = {} if executable == "mujoco_node" else {"use_sim_time": options.simulated_time}
+        if executable in PRIORITIES and (options.simulated_time or not options.realtime):
+            time["realtime"] = False  # simulated time waits for who is late
         return NodeSpec(
             executable,
             {**parameters, **time},
