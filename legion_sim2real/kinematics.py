@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,11 +26,24 @@ class Step(NamedTuple):
     smallest_singular_value: float
 
 
+@cache
+def arm_model(description: RobotDescription) -> tuple[Any, Any]:
+    """pinocchio's model of the seven joints and of their links' collision shapes; the other joints stay at zero."""
+    import pinocchio  # here, so that importing this module stays cheap
+
+    full = pinocchio.buildModelFromXML(description.urdf)
+    shapes = pinocchio.buildGeomFromUrdfString(full, description.urdf, pinocchio.GeometryType.COLLISION)
+    locked = [full.getJointId(name) for name in list(full.names)[1:] if name not in description.arm_joints]
+    model, arm_shapes = pinocchio.buildReducedModel(full, shapes, locked, pinocchio.neutral(full))
+    return model, arm_shapes
+
+
 class ArmKinematics:
     """Kinematics of the seven joints from the base (`world`) to the link `tip`, whose x axis points along the tool.
 
-    Attributes `lower`, `upper` (rad) and `velocity` (rad/s), each (7,), are the limits of the description;
-    `tool_length` (m) is how far the link `tool` (the tool centre) lies beyond the tip.
+    Attributes `description` and `tip` are those it was made of; `lower`, `upper` (rad) and `velocity` (rad/s), each
+    (7,), are the limits of the description; `tool_length` (m) is how far the link `tool` (the tool centre) lies beyond
+    the tip.
     One instance serves one thread: it reuses its workspace.
 
     Raises:
@@ -37,14 +51,13 @@ class ArmKinematics:
     """
 
     def __init__(self, description: RobotDescription, tip: str = "lbr_hand", tool: str = "lbr_tcp") -> None:
-        import pinocchio  # here, so that importing this module stays cheap
+        import pinocchio
 
         for name in (tip, tool):
             description.link(name)
-        full = pinocchio.buildModelFromXML(description.urdf)
-        locked = [full.getJointId(name) for name in list(full.names)[1:] if name not in description.arm_joints]
+        self.description, self.tip = description, tip
         self._pin: Any = pinocchio
-        self._model = pinocchio.buildReducedModel(full, locked, pinocchio.neutral(full))
+        self._model, _ = arm_model(description)
         self._data = self._model.createData()
         self._tip = self._model.getFrameId(tip)
         self._aligned = pinocchio.ReferenceFrame.LOCAL_WORLD_ALIGNED
