@@ -243,6 +243,6 @@ def test_a_description_without_shapes_is_refused(kinematics):
         if link.get("name") == "lbr_link_3":
             for shape in link.findall("collision"):
                 link.remove(shape)
-    bare = parse_urdf(ElementTree.tostring(root, "unicode"))
+    bare = parse_urdf(ElementTree.tostring(root, "unicode"), kinematics.description.arm_joints)
     with pytest.raises(DescriptionError, match="no collision shape moves with lbr_A3"):
         CollisionChecker(ArmKinematics(bare))
