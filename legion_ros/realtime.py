@@ -40,7 +40,7 @@ class Grant(str, Enum):
     """What the kernel allows."""
 
     ROUND_ROBIN = "real-time round robin"
-    NICE = f"nice {NICE}"
+    NICE = "raised nice priority"
     NONE = "ordinary scheduling"
 
 
@@ -58,7 +58,7 @@ def prioritise(priority: int) -> str:
     if grant is Grant.NICE:  # with autogroups a nice value counts among the processes of its session alone
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text(f"{NICE}\n", encoding="ascii")
-        return grant.value
+        return Grant.NICE.value
     return f"{grant.value}, priority {priority}{', memory locked' if _lock_memory() else ''}"
 
 
@@ -99,4 +99,5 @@ def _grant(thread: int, priority: int) -> Grant:
 
 def _lock_memory() -> bool:
     """Only what is mapped now: under a finite limit, locking what comes later would make allocations fail."""
-    return ctypes.CDLL(None).mlockall(MCL_CURRENT | MCL_ONFAULT) == 0
+    error: int = ctypes.CDLL(None).mlockall(MCL_CURRENT | MCL_ONFAULT)
+    return error == 0
