@@ -98,6 +98,14 @@ class ArmKinematics:
         jacobian = self.jacobian(q)
         return math.sqrt(max(float(np.linalg.det(jacobian @ jacobian.T)), 0.0))
 
+    def smallest_singular_value(self, q: Vector) -> float:
+        """Speed (m/s, rad/s) of the hand in its slowest direction at joint velocities of norm 1; zero at a singularity."""
+        return float(np.linalg.svd(self.jacobian(q), compute_uv=False)[-1])
+
+    def joint_margin(self, q: Vector) -> float:
+        """How far (rad) that joint is from its end stop which is the nearest to one at `q`; negative beyond it."""
+        return float(np.minimum(q - self.lower, self.upper - q).min())
+
     def inverse(self, target: Pose, start: Vector, posture: Vector | None = None, iterations: int = 200) -> Vector:
         """Joint positions (7,) near `start` that bring the tip to `target`, drawn towards `posture` in the null space.
 

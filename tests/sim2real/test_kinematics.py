@@ -117,6 +117,22 @@ def test_manipulability_vanishes_where_the_arm_is_stretched(kinematics, home):
     assert kinematics.manipulability(home) > 0.01
 
 
+def test_smallest_singular_value_is_that_which_the_solver_meets(kinematics, home):
+    assert kinematics.smallest_singular_value(np.zeros(7)) == pytest.approx(0, abs=1e-6)
+    for q in (home, *random_joints(kinematics, 20)):
+        step = damped_least_squares(kinematics.jacobian(q), np.zeros(6), np.zeros(7))
+        assert kinematics.smallest_singular_value(q) == pytest.approx(step.smallest_singular_value, abs=1e-6)
+
+
+def test_joint_margin_is_that_of_the_joint_nearest_to_an_end(kinematics):
+    assert kinematics.joint_margin(np.zeros(7)) == pytest.approx(np.radians(120))
+    q = kinematics.upper * 0.5
+    q[3] = kinematics.lower[3] + 0.02
+    assert kinematics.joint_margin(q) == pytest.approx(0.02)
+    q[5] = kinematics.upper[5] + 0.01
+    assert kinematics.joint_margin(q) == pytest.approx(-0.01)
+
+
 def test_tool_length_and_limits_come_from_the_description(kinematics, description):
     assert kinematics.tool_length == pytest.approx(0.045)
     assert kinematics.velocity == pytest.approx([description.joint(n).velocity for n in description.arm_joints])
