@@ -17,27 +17,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from running_graph import EVERY_PERIOD, CommandRecord, interventions
+from running_graph import OWN_PRIORITY, CommandRecord, graph_that_reports, interventions, longest_gap_ms
 
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import LegionError
 from legion_core.parent import die_with_parent
 from legion_ros.client import LegionClient
-from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.domain import own_domain
 from legion_ros.realtime import obtainable, prioritise
 from legion_ros.starter import Starter
-from legion_sim2real.robot import load_profile
 
 P99_BAR_MS = 12.5
 LOADS = {"none": 0, "full": 1, "twice": 2}
 """Endless loops a processor."""
-OWN_PRIORITY = 25
-"""Who measures comes before what is measured, or reports get lost under load; it takes a few percent of a processor."""
 SECONDS_A_TASK = 10.0
 SETTLE_S = 3.0
 
@@ -85,20 +80,11 @@ def measure(client: LegionClient, bundle: PolicyBundle, seconds: float) -> dict[
     }
 
 
-def graph_for(policy: str, realtime: bool) -> tuple[NodeSpec, ...]:
-    """The graph whose simulator reports every control period."""
-    graph = deployment_graph(DeploymentOptions(policy=policy, realtime=realtime))
-    return tuple(
-        replace(spec, parameters=spec.parameters | EVERY_PERIOD) if spec.executable == "mujoco_node" else spec
-        for spec in graph
-    )
-
-
 def run(policy: str, seconds: float) -> list[dict[str, Any]]:
     """All rows of the table."""
     bundle, rows = PolicyBundle.load(policy or None), []
     for realtime in (True, False):
-        with own_domain(), Starter(graph_for(policy, realtime)) as starter, LegionClient() as client:
+        with own_domain(), Starter(graph_that_reports(policy, realtime)) as starter, LegionClient() as client:
             prioritise(OWN_PRIORITY)
             for _ in starter.wait_ready():
                 pass
@@ -123,8 +109,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to measure each row")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     options = parser.parse_args()
-    safety = load_profile("mujoco").load_safety()
-    longest_ms = 1e3 * min(safety.max_period_s, safety.action_timeout_s)
+    longest_ms = longest_gap_ms()
     print(f"this user may have: {obtainable().value}; bar: p99 <= {P99_BAR_MS} ms, gap <= {longest_ms:g} ms (watchdog)")
     columns = ["real-time", "load", *CommandRecord().figures(), "idle %", "interventions"]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)

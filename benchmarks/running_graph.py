@@ -1,18 +1,35 @@
-"""What the benchmarks of the running graph share: the commands as the robot received them, and the processes' sizes."""
+"""What the benchmarks of the running graph share: the commands as the robot received them, and what processes take."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from legion_ros.client import Episode, LegionClient
+from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.stamps import NS_PER_S
+from legion_sim2real.robot import load_profile
 
-EVERY_PERIOD = {"report_hz": 200.0}
-"""Parameters of mujoco_node with which it reports every control period."""
+REPORT_HZ = 200.0
+"""More than the simulator's rate: every control period is reported."""
+OWN_PRIORITY = 25
+"""Who measures comes before what is measured, or reports get lost under load; it takes a few percent of a processor."""
+
+
+def graph_that_reports(policy: str, realtime: bool = True) -> tuple[NodeSpec, ...]:
+    """The graph of MuJoCo's robot, which reports every control period."""
+    graph = deployment_graph(DeploymentOptions(policy=policy, realtime=realtime))
+    extra = {"mujoco_node": {"report_hz": REPORT_HZ}}
+    return tuple(replace(spec, parameters=spec.parameters | extra.get(spec.name, {})) for spec in graph)
+
+
+def longest_gap_ms() -> float:
+    """The watchdog: a longer time between two commands brakes the arm, or starts it again from the measured pose."""
+    safety = load_profile("mujoco").load_safety()
+    return 1e3 * min(safety.max_period_s, safety.action_timeout_s)
 
 
 @dataclass
@@ -78,10 +95,20 @@ def interventions(client: LegionClient) -> dict[str, int]:
     return {key.removeprefix("guard."): int(value) for key, value in values.items() if key.startswith("guard.")}
 
 
-def memory_kb(pid: int) -> tuple[int, int]:
-    """Resident and proportional set size: shared pages count once over all processes in the latter."""
-    sizes = {}
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
-        name, size = line.split()[:2]
-        sizes[name] = int(size)
-    return sizes["Rss:"], sizes["Pss:"]
+@dataclass(frozen=True)
+class Sizes:
+    """What a process takes: resident memory, its share of it (a page counts once over all processes), and handles."""
+
+    pss_kb: int
+    rss_kb: int
+    files: int
+    threads: int
+
+
+def sizes(pid: int) -> Sizes:
+    """What a process takes now."""
+    folder = Path(f"/proc/{pid}")
+    lines = (folder / "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
+    kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines}
+    files, threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
+    return Sizes(kilobytes["Pss:"], kilobytes["Rss:"], files, threads)
