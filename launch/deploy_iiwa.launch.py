@@ -1,4 +1,4 @@
-"""ros2 launch legion_ros deploy_iiwa.launch.py robot:=mujoco|lbr|gazebo|FILE.yaml ...
+"""ros2 launch legion_ros deploy_iiwa.launch.py robot:=PROFILE ...
 
 The graph is described in legion_ros/deployment.py; here it becomes launch_ros actions. The arguments are the fields of
 DeploymentOptions, the same as those of `legion deploy`.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from pathlib import Path
+from typing import IO
 
 from ament_index_python.packages import get_packages_with_prefixes
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
@@ -15,6 +17,7 @@ from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
     ExecuteProcess,
+    GroupAction,
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
@@ -25,14 +28,16 @@ from launch.events import Shutdown
 from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode, Node
+from launch_ros.actions import LifecycleNode, Node, PushRosNamespace
 from launch_ros.substitutions import FindPackageShare
 
 from legion_core.errors import LegionError
-from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
-from legion_sim2real.robot import load_profile
+from legion_ros.deployment import PACKAGE, DeploymentOptions, NodeSpec, deployment_graph
+from legion_ros.domain import claim_robot
 
 FIELDS = dataclasses.fields(DeploymentOptions)
+CLAIMS: list[IO[str]] = []
+"""Held until this process ends, as `legion deploy` holds its own: one robot has one deployment."""
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -52,11 +57,12 @@ def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     try:
         options = DeploymentOptions.from_strings(given)
         graph = deployment_graph(options)
+        CLAIMS.append(claim_robot(options.root))
     except LegionError as error:
         raise RuntimeError(str(error)) from None  # launch prints the message of what it catches
     actions = [action for spec in graph if _installed(spec) for action in _node(spec)]
     if options.bringup:
-        actions.append(_driver(options))
+        actions.append(_bringup(options))
     if options.instruction:
         say = ("say", options.instruction, f"--namespace={options.root}", "--timeout=120")
         actions.append(ExecuteProcess(cmd=[sys.executable, "-m", "legion_ros.cli.main", *say], output="screen"))
@@ -93,17 +99,17 @@ def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
     return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))]
 
 
-def _driver(options: DeploymentOptions) -> IncludeLaunchDescription:
-    """lbr_fri_ros2_stack's own bring-up of the arm."""
-    file = "gazebo.launch.py" if options.robot == "gazebo" else "hardware.launch.py"
-    profile = load_profile(options.profile)
+def _bringup(options: DeploymentOptions) -> GroupAction:
+    """The robot itself: lbr_fri_ros2_stack's mock or hardware, or Gazebo; in the deployment's namespace."""
+    profile = options.profile
     interface = options.command_interface or profile.command_interface
-    arguments = {
-        "model": "iiwa7",
-        "robot_name": profile.robot_name,
-        "ctrl": getattr(profile.controllers, interface) or f"{interface}_controller",
-    }
-    return IncludeLaunchDescription(
-        PythonLaunchDescriptionSource([FindPackageShare("lbr_bringup"), "/launch/", file]),
-        launch_arguments=arguments.items(),
-    )
+    arguments = {"ctrl": getattr(profile.controllers, interface) or f"{interface}_controller"}
+    if options.bringup == "gazebo":
+        package, arguments["task"] = PACKAGE, options.task
+    else:
+        # such as iiwa7 of iiwa7_r800
+        package, arguments["model"] = "lbr_bringup", Path(profile.model).name.partition("_")[0]
+        arguments["robot_name"] = profile.robot_name
+    file = PythonLaunchDescriptionSource([FindPackageShare(package), f"/launch/{options.bringup}.launch.py"])
+    include = IncludeLaunchDescription(file, launch_arguments=arguments.items())
+    return GroupAction([*([PushRosNamespace(options.root)] if options.root else []), include])

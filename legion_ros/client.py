@@ -12,8 +12,10 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -186,6 +188,40 @@ class LegionClient:
         if not answer.success:
             raise DeploymentError(f"{topics.E_STOP}: {answer.message}")
 
+    def e_stop_everywhere(self, engage: bool, settle_s: float = 1.0, timeout_s: float = 5.0) -> list[str]:
+        """Engage or clear the emergency stop of every deployment in the domain. Returns their services.
+
+        Each is asked as soon as it is discovered; discovery ends when nothing new has come for `settle_s`.
+
+        Raises:
+            DeploymentError: there is none, or one that was found does not answer or refuses; the message names it.
+        """
+        suffix, asked = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]]()
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < settle_s:
+            for name, _ in self.node.get_service_names_and_types():
+                if name.endswith(suffix) and name not in asked:
+                    asked[name] = self.node.create_client(SetBool, name), None
+                    quiet_since = time.monotonic()
+            _ask(asked, engage)
+            self._spin_once(0.05)
+
+        def done() -> bool:
+            _ask(asked, engage)
+            return all(future is not None and future.done() for _, future in asked.values())
+
+        self.wait(done, timeout_s)
+        failed = [
+            name for name, (_, future) in asked.items() if not (future and future.done() and future.result().success)
+        ]
+        for client, _ in asked.values():
+            self.node.destroy_client(client)
+        if failed:
+            raise DeploymentError(f"no answer from {', '.join(failed)}")
+        if not asked:
+            raise DeploymentError("no deployment in this domain has an emergency stop: is one running?")
+        return sorted(asked)
+
     def reset_simulator(self, **parameters: Any) -> None:
         """Set parameters of the simulator (`task`, `seed`, ...) and begin a new episode."""
         if parameters:
@@ -214,3 +250,10 @@ class LegionClient:
             return future.result()
         finally:
             self.node.destroy_client(client)
+
+
+def _ask(asked: dict[str, tuple[Client, Future | None]], engage: bool) -> None:
+    """Call every service that is ready and was not called yet."""
+    for name, (client, future) in asked.items():
+        if future is None and client.service_is_ready():
+            asked[name] = client, client.call_async(SetBool.Request(data=engage))

@@ -11,6 +11,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from legion_core.errors import ConfigurationError, unknown
 from legion_core.resources import resource
 from legion_core.tasks import task_names
 from legion_ros.realtime import PRIORITIES
-from legion_sim2real.robot import COMMAND_INTERFACES, PROFILE_SUFFIXES, load_profile
+from legion_sim2real.robot import COMMAND_INTERFACES, PROFILE_SUFFIXES, RobotProfile, load_profile
 
 PACKAGE = "legion_ros"
-ROBOTS = ("mujoco", "lbr", "gazebo")
+BRINGUPS = {"gazebo": ("gazebo",), "ros2_control": ("mock", "hardware")}
+"""What can also be launched for the robots of each driver."""
 LAUNCH_ONLY = ("bringup",)
 """Options that need other packages of a ROS 2 installation."""
 
@@ -41,9 +43,7 @@ class DeploymentOptions:
         ConfigurationError: a value that is not allowed; the message names what is.
     """
 
-    robot: str = _option(
-        "mujoco", f"the robot: {', '.join(ROBOTS)}, or the YAML file of a profile of your own arm (see config/robots)"
-    )
+    robot: str = _option("mujoco", "profile of the robot: a name in config/robots, such as lbr, or your own YAML file")
     policy: str = _option("", "folder of the policy bundle; empty: the one that comes with the package")
     namespace: str = _option("", "ROS namespace of the whole deployment; empty: none")
     rviz: bool = _option(False, "open RViz (needs a ROS 2 installation)")
@@ -53,14 +53,16 @@ class DeploymentOptions:
         "", "command interface that is used; empty: as the robot's profile says", ("", *COMMAND_INTERFACES)
     )
     params_file: str = _option("", "YAML file with node parameters that override the defaults")
-    viewer: bool = _option(False, "open MuJoCo's window (robot mujoco)")
-    lockstep: bool = _option(False, "the simulator steps when its command arrives (robot mujoco)")
-    real_time_factor: float = _option(1.0, "simulated seconds a second, 0.05 to 20 (robot mujoco)")
-    task: str = _option("reach", "scene that the simulator begins with (robot mujoco)", task_names())
-    seed: int = _option(0, "seed of the simulator's first scene (robot mujoco)")
-    follow_task: bool = _option(True, "the simulator changes its scene with the task (robot mujoco)")
+    viewer: bool = _option(False, "open MuJoCo's window (driver mujoco)")
+    lockstep: bool = _option(False, "the simulator steps when its command arrives (driver mujoco)")
+    real_time_factor: float = _option(1.0, "simulated seconds a second, 0.05 to 20 (driver mujoco)")
+    task: str = _option("reach", "scene that the simulator begins with (drivers mujoco, gazebo)", task_names())
+    seed: int = _option(0, "seed of the simulator's first scene (driver mujoco)")
+    follow_task: bool = _option(True, "the simulator changes its scene with the task (driver mujoco)")
     realtime: bool = _option(True, "real-time scheduling of the control path, where this user may have it")
-    bringup: bool = _option(False, "also launch the driver stack lbr_bringup (robot lbr or gazebo)")
+    bringup: str = _option(
+        "", "also launch the robot: mock or hardware by lbr_bringup, or gazebo", ("", *sum(BRINGUPS.values(), ()))
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -68,10 +70,6 @@ class DeploymentOptions:
             if choices and value not in choices:
                 raise ConfigurationError(unknown(f.name, value, (c for c in choices if c)))
         bare = self.namespace.strip("/")
-        if not self.robot.endswith(PROFILE_SUFFIXES):
-            require(self.robot in ROBOTS, "robot", self.robot, f"{', '.join(ROBOTS)}, or a profile's YAML file")
-        else:
-            load_profile(self.robot)
         require(not bare or bool(_NAMESPACE.fullmatch(bare)), "namespace", self.namespace, "words joined by '/'")
         require(self.rate_hz == 0 or 1 <= self.rate_hz <= 200, "rate_hz", self.rate_hz, "1 to 200, or 0")
         require(0.05 <= self.real_time_factor <= 20, "real_time_factor", self.real_time_factor, "0.05 to 20")
@@ -81,15 +79,21 @@ class DeploymentOptions:
             _check_params_file(self.params_file)
 
     def _require_robot_fits(self) -> None:
+        driver = self.profile.driver
         simulated = {
             "viewer": self.viewer,
             "lockstep": self.lockstep,
             "real_time_factor": self.real_time_factor != 1.0,
         }
-        if self.robot != "mujoco":
+        if driver != "mujoco":
             for name, used in simulated.items():
-                require(not used, name, getattr(self, name), f"only with robot mujoco, not with {self.robot}")
-        require(not (self.bringup and self.robot == "mujoco"), "bringup", True, "not with robot mujoco")
+                require(not used, name, getattr(self, name), f"only with driver mujoco; {self.robot} has {driver}")
+        if self.bringup:
+            fitting = BRINGUPS.get(driver, ())
+            allowed = " or ".join(fitting) if fitting else "none"
+            require(self.bringup in fitting, "bringup", self.bringup, f"{allowed} with driver {driver}")
+            alone = self.bringup != "gazebo" or not self.root
+            require(alone, "namespace", self.namespace, "none with bringup gazebo, which has one robot")
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> DeploymentOptions:
@@ -104,14 +108,29 @@ class DeploymentOptions:
                 raise ConfigurationError(unknown("argument", name, hints))
         return cls(**{name: _parse(name, text, hints[name]) for name, text in values.items()})
 
+    def to_strings(self) -> dict[str, str]:
+        """What differs from the defaults, as launch arguments."""
+        changed = _chosen(self, *(f.name for f in dataclasses.fields(self)))
+        return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in changed.items()}
+
+    @cached_property
+    def profile(self) -> RobotProfile:
+        """The robot's profile.
+
+        Raises:
+            ConfigurationError: there is none of that name, or it is malformed.
+        """
+        return load_profile(self.robot)
+
     @property
     def simulated_time(self) -> bool:
         """Whether the simulator gives the time on /clock instead of the wall clock."""
-        return self.robot == "mujoco" and (self.lockstep or self.real_time_factor != 1.0)
+        stepped = self.lockstep or self.real_time_factor != 1.0
+        return self.profile.driver == "gazebo" or (self.profile.driver == "mujoco" and stepped)
 
     @property
-    def profile(self) -> str:
-        """The robot's profile: its name, or the absolute path of its file, as nodes need not share this folder."""
+    def profile_name(self) -> str:
+        """The profile's name, or the absolute path of its file, as nodes need not share this folder."""
         return str(Path(self.robot).resolve()) if self.robot.endswith(PROFILE_SUFFIXES) else self.robot
 
     @property
@@ -167,8 +186,10 @@ class NodeSpec:
 def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     """The processes of a deployment, in the order in which they are best started: the slowest first."""
     files = (str(resource("config/deploy.yaml")), *((options.params_file,) if options.params_file else ()))
-    clock = (("/clock", f"{options.root}/clock"),) if options.root and options.simulated_time else ()
-    robot = {"robot": options.profile}
+    driver = options.profile.driver
+    own_clock = options.simulated_time and driver == "mujoco"  # Gazebo's is that of all its robots
+    clock = _into(options.root, "/clock") if own_clock else ()
+    robot = {"robot": options.profile_name}
     policy = _chosen(options, "policy")
     rate = _chosen(options, "rate_hz")
 
@@ -192,45 +213,66 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         node("policy_node", policy, lifecycle=True),
         node("monitor_node", robot, critical=False),
     ]
-    if options.robot == "mujoco":
+    if driver == "mujoco":
         # a simulator that dies takes the scene with it: there is nothing to go on with
         nodes.insert(1, node("mujoco_node", {**_simulator(options), **rate}, respawn=None))
         nodes.append(_state_publisher(options, clock))
     if options.rviz:
-        display = ("-d", str(resource("config/legion.rviz")))
-        nodes.append(
-            NodeSpec("rviz2", package="rviz2", namespace=options.root, arguments=display, respawn=None, critical=False)
-        )
+        nodes.append(_rviz(options))
     return tuple(nodes)
+
+
+def _into(root: str, *names: str) -> tuple[tuple[str, str], ...]:
+    """Remappings of global names into a deployment's namespace."""
+    return tuple((name, f"{root}{name}") for name in names) if root else ()
 
 
 def _chosen(options: DeploymentOptions, *names: str) -> dict[str, Any]:
     """The options that differ from their defaults: those that do not leave the choice to the parameter files."""
-    defaults = DeploymentOptions()
-    return {name: getattr(options, name) for name in names if getattr(options, name) != getattr(defaults, name)}
+    defaults = {f.name: f.default for f in dataclasses.fields(options)}
+    return {name: getattr(options, name) for name in names if getattr(options, name) != defaults[name]}
 
 
 def _simulator(options: DeploymentOptions) -> dict[str, Any]:
     return {
-        "robot": options.profile,
+        "robot": options.profile_name,
         "mode": "lockstep" if options.lockstep else "realtime",
         "real_time_factor": options.real_time_factor,
         **_chosen(options, "task", "seed", "follow_task", "viewer"),
     }
 
 
+TRANSFORMS = ("/tf", "/tf_static")
+"""Each namespace has a tree of frames of its own: two arms of one make have frames of the same names."""
+
+
 def _state_publisher(options: DeploymentOptions, clock: tuple[tuple[str, str], ...]) -> NodeSpec:
     """The link frames for RViz; drivers of real and Gazebo robots bring their own."""
-    from legion_core.description import load_description  # xacro is slow to load, and `--help` needs none of it
-
+    profile = options.profile
     return NodeSpec(
         "robot_state_publisher",
-        {"robot_description": load_description().urdf, "use_sim_time": options.simulated_time},
+        {"robot_description": profile.description().urdf, "use_sim_time": options.simulated_time},
         package="robot_state_publisher",
-        remappings=(("joint_states", "lbr/joint_states"), *clock),
+        remappings=(
+            ("joint_states", profile.topics.joint_states),
+            *_into(options.root, *TRANSFORMS),
+            *clock,
+        ),
         namespace=options.root,
         critical=False,
         optional=True,
+    )
+
+
+def _rviz(options: DeploymentOptions) -> NodeSpec:
+    return NodeSpec(
+        "rviz2",
+        package="rviz2",
+        remappings=_into(options.root, *TRANSFORMS),
+        namespace=options.root,
+        arguments=("-d", str(resource("config/legion.rviz"))),
+        respawn=None,
+        critical=False,
     )
 
 

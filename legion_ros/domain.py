@@ -81,3 +81,18 @@ def try_lock(name: str) -> IO[str] | None:
         lock.close()
         return None
     return lock
+
+
+def claim_robot(namespace: str) -> IO[str]:
+    """The lock that keeps a second deployment in this domain and namespace from commanding the same robot.
+
+    Raises:
+        DeploymentError: another deployment has it.
+    """
+    lock = try_lock(f"graph-{domain_id()}{namespace.replace('/', '-')}")
+    if lock is None:
+        raise DeploymentError(
+            f"a deployment runs already in domain {domain_id()}, namespace {namespace or '/'};"
+            " stop it, or choose another --namespace or ROS_DOMAIN_ID"
+        )
+    return lock

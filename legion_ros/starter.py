@@ -17,14 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 import yaml
 
 from legion_core.errors import DeploymentError
 from legion_core.parent import die_with_parent
 from legion_ros.deployment import PACKAGE, NodeSpec
-from legion_ros.domain import domain_id, try_lock
+from legion_ros.domain import claim_robot
 from legion_ros.ready import READY_FD
 from legion_ros.signals import ending_signals
 
@@ -132,9 +131,9 @@ class Starter:
     """
 
     def __init__(self, graph: Sequence[NodeSpec], folder: Path | None = None) -> None:
-        self.folder = folder or _log_folder()
+        self.folder = folder or log_folder()
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _exclusive(graph[0].namespace)
+        self._lock = claim_robot(graph[0].namespace)
         self.processes = [NodeProcess(spec, self.folder) for spec in graph if _installed(spec)]
 
     def __enter__(self) -> Starter:
@@ -234,17 +233,7 @@ def _find(spec: NodeSpec) -> str | None:
     return shutil.which(spec.executable, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
 
 
-def _log_folder() -> Path:
+def log_folder() -> Path:
+    """Where a deployment that starts now keeps its logs."""
     home = Path(os.environ.get("ROS_LOG_DIR") or Path(os.environ.get("ROS_HOME", Path.home() / ".ros")) / "log")
     return home / f"legion-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-
-
-def _exclusive(namespace: str) -> IO[str]:
-    """The lock that keeps a second deployment from commanding the same robot."""
-    lock = try_lock(f"graph-{domain_id()}{namespace.replace('/', '-')}")
-    if lock is None:
-        raise DeploymentError(
-            f"a deployment runs already in domain {domain_id()}, namespace {namespace or '/'};"
-            " stop it, or choose another --namespace or ROS_DOMAIN_ID"
-        )
-    return lock

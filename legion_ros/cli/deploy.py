@@ -17,7 +17,8 @@ from legion_core.errors import DeploymentError
 from legion_ros.cli.common import add_network_argument, enter_domain
 from legion_ros.cli.progress import Progress, summary
 from legion_ros.deployment import LAUNCH_ONLY, DeploymentOptions, deployment_graph
-from legion_ros.starter import Starter
+from legion_ros.fleet import load_cell
+from legion_ros.starter import Starter, log_folder
 
 if TYPE_CHECKING:
     from legion_ros.client import LegionClient
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command: the deployment's options and how long to stay."""
     add_deployment_arguments(parser)
+    parser.add_argument("--cell", default="", metavar="FILE", help="several robots: a file as config/cell.yaml")
     parser.add_argument("--once", action="store_true", help="end with the task: exit code 0 if it is done, 1 if not")
     parser.add_argument("--timeout", type=float, default=60.0, metavar="S", help="with --once: seconds to do it (60)")
     add_network_argument(parser)
@@ -55,12 +57,14 @@ def deployment_options(options: argparse.Namespace) -> DeploymentOptions:
 def run(options: argparse.Namespace) -> int:
     """0 after Ctrl-C or, with --once, after success."""
     deployment = deployment_options(options)
+    if options.cell:
+        return _run_cell(options, deployment)
     require(not options.once or bool(deployment.instruction), "once", True, "only with --instruction")
     require(
-        not options.once or deployment.robot == "mujoco",
+        not options.once or deployment.profile.driver == "mujoco",
         "once",
         True,
-        "only with robot mujoco, whose simulator knows when a task is done",
+        "only with driver mujoco, whose simulator knows when a task is done",
     )
     domain = enter_domain(options)
     signal.signal(signal.SIGTERM, _end)
@@ -74,6 +78,55 @@ def run(options: argparse.Namespace) -> int:
             return 130 if options.once else 0
         finally:
             progress.close()
+
+
+def _run_cell(options: argparse.Namespace, given: DeploymentOptions) -> int:
+    """0 after Ctrl-C. Who loses its graph stops; the other robots of the cell go on."""
+    require(
+        given == DeploymentOptions(), "cell", options.cell, "without options of a single deployment: write them there"
+    )
+    require(not options.once, "once", True, "not with a cell")
+    cell = load_cell(options.cell)
+    domain = enter_domain(options)
+    signal.signal(signal.SIGTERM, _end)
+    progress, logs = Progress(sys.stderr), log_folder()
+    with contextlib.ExitStack() as stack:
+        starters = {
+            robot.root or "/": stack.enter_context(Starter(deployment_graph(robot), logs / robot.root.strip("/")))
+            for robot in cell.robots
+        }
+        try:
+            for robot in cell.robots:
+                _bring_up(starters[robot.root or "/"], robot, progress)
+            progress.line(f"running {len(starters)} robots in domain {domain} (logs: {logs}), Ctrl-C ends")
+            while starters:
+                _watch_cell(starters, progress)
+                time.sleep(0.05)
+        except KeyboardInterrupt:
+            return 0
+    raise DeploymentError("no robot of the cell is left")
+
+
+def _bring_up(starter: Starter, robot: DeploymentOptions, progress: Progress) -> None:
+    from legion_ros.client import LegionClient
+
+    for event in starter.wait_ready():
+        progress.line(f"{robot.root or '/'}: {event}")
+    if robot.instruction:
+        with LegionClient(robot.root) as client:
+            _instruct(client, robot.instruction, progress)
+
+
+def _watch_cell(starters: dict[str, Starter], progress: Progress) -> None:
+    """One look at every process; a graph that is lost is stopped and taken out."""
+    for root, starter in list(starters.items()):
+        try:
+            events = starter.poll()
+        except DeploymentError as error:
+            events = [f"{error}; this robot is stopped"]
+            starters.pop(root).stop()
+        for event in events:
+            progress.line(f"{root}: {event}")
 
 
 def _operate(

@@ -1,4 +1,4 @@
-"""`legion`: deploy, say, train, evaluate, import, report, bench, doctor."""
+"""`legion`: deploy, say, stop, train, evaluate, import, report, bench, doctor, security."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from legion_core.errors import LegionError
 COMMANDS = {
     "deploy": "start the deployment graph and leave it up until Ctrl-C",
     "say": "give a running deployment its next task",
+    "stop": "engage or clear the emergency stop of one deployment, or of all",
     "train": "run LEGION's learning: multitask, lifelong, few-shot, new or resumed",
     "evaluate": "measure the success of a policy over tasks and seeds",
     "import": "turn the files that LEGION's authors published into a policy bundle",
     "report": "show what runs of training came to, as one HTML page",
     "bench": "measure speed: policy step, bridge, joint state to command",
+    "security": "write the SROS 2 policy of a deployment",
     "doctor": "say what is missing or wrong on this machine and how to mend it",
 }
 

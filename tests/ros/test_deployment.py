@@ -19,12 +19,12 @@ from legion_core.resources import resource
 from legion_ros.deployment import (
     NODE_NAMES,
     PACKAGE,
-    ROBOTS,
     DeploymentOptions,
     NodeSpec,
     Respawn,
     deployment_graph,
 )
+from legion_sim2real.robot import load_profile, profile_names
 
 NODES = {
     "language_node": "LanguageSettings",
@@ -49,7 +49,7 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"robot": "kuka"}, "robot = 'kuka'; allowed: mujoco, lbr, gazebo, or a profile's YAML file"),
+        ({"robot": "kuka"}, "unknown robot 'kuka'; allowed: gazebo, "),
         ({"robot": "/nowhere/arm.yaml"}, "cannot read /nowhere/arm.yaml"),
         ({"task": "juggle"}, "unknown task 'juggle'; allowed: reach, push"),
         ({"command_interface": "x"}, "allowed: forward_position, joint_trajectory, cartesian"),
@@ -57,9 +57,17 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 200"),
         ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
         ({"seed": -1}, "seed = -1"),
-        ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with robot mujoco"),
-        ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with robot mujoco"),
-        ({"bringup": True}, "bringup = True; allowed: not with robot mujoco"),
+        ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with driver mujoco; lbr has ros2_control"),
+        ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with driver mujoco; gazebo has gazebo"),
+        ({"bringup": "mock"}, "bringup = 'mock'; allowed: none with driver mujoco"),
+        (
+            {"robot": "lbr", "bringup": "gazebo"},
+            "bringup = 'gazebo'; allowed: mock or hardware with driver ros2_control",
+        ),
+        (
+            {"robot": "gazebo", "bringup": "gazebo", "namespace": "a"},
+            "namespace = 'a'; allowed: none with bringup gazebo",
+        ),
         ({"params_file": "/nowhere.yaml"}, "cannot read /nowhere.yaml"),
     ],
 )
@@ -90,12 +98,35 @@ def test_options_from_text_as_launch_gives_them() -> None:
             DeploymentOptions.from_strings(given)
 
 
-@pytest.mark.parametrize("robot", ROBOTS)
-def test_only_the_simulated_robot_is_simulated(robot: str) -> None:
-    graph = graph_of(robot=robot)
-    assert ("mujoco_node" in graph) == (robot == "mujoco")
+@pytest.mark.parametrize("robot", profile_names())
+def test_the_profile_s_driver_decides_what_is_simulated(robot: str) -> None:
+    graph, driver = graph_of(robot=robot), load_profile(robot).driver
+    assert ("mujoco_node" in graph) == (driver == "mujoco")
     assert graph["sim2real_node"].parameters["robot"] == robot
+    assert graph["sim2real_node"].parameters["use_sim_time"] == (driver == "gazebo")
     assert {"language_node", "policy_node", "real2sim_node", "sim2real_node", "monitor_node"} <= set(graph)
+
+
+def test_a_simulated_arm_of_ones_own_is_simulated(tmp_path: Path) -> None:
+    shutil.copy(resource("config/robots/mujoco.yaml"), tmp_path / "my_simulated_arm.yaml")
+    graph = graph_of(robot=str(tmp_path / "my_simulated_arm.yaml"), lockstep=True)
+    assert graph["mujoco_node"].parameters["robot"] == str(tmp_path / "my_simulated_arm.yaml")
+    assert ("joint_states", "lbr/joint_states") in graph["robot_state_publisher"].remappings
+
+
+def test_two_namespaces_have_frames_and_clocks_of_their_own() -> None:
+    graphs = [graph_of(namespace=name, lockstep=True, rviz=True) for name in ("left", "right")]
+    for graph, name in zip(graphs, ("left", "right"), strict=True):
+        for node in ("robot_state_publisher", "rviz2"):
+            assert {("/tf", f"/{name}/tf"), ("/tf_static", f"/{name}/tf_static")} <= set(graph[node].remappings)
+        assert ("/clock", f"/{name}/clock") in graph["policy_node"].remappings
+    assert not graph_of(robot="gazebo", namespace="left")["policy_node"].remappings, "Gazebo's clock is everybody's"
+
+
+def test_options_as_launch_arguments_and_back() -> None:
+    options = DeploymentOptions(namespace="left", lockstep=True, seed=3, follow_task=False, instruction="open the door")
+    assert DeploymentOptions.from_strings(options.to_strings()) == options
+    assert DeploymentOptions().to_strings() == {}
 
 
 def test_every_node_gets_parameters_that_it_declares() -> None:
