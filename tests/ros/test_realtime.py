@@ -1,0 +1,95 @@
+"""Real-time scheduling: what is granted is in force for every thread, who spins is ended, and operators can decline."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from legion_ros.deployment import DeploymentOptions, deployment_graph
+from legion_ros.process import ControlPathSettings
+from legion_ros.realtime import PRIORITIES, Grant, obtainable
+
+NEEDS_RIGHT = pytest.mark.skipif(obtainable() is not Grant.ROUND_ROBIN, reason="needs the right to real-time priority")
+
+PROCESS = """
+import os, threading
+from pathlib import Path
+from legion_ros import realtime
+
+def threads():
+    return [int(folder.name) for folder in Path("/proc/self/task").iterdir()]
+
+end = threading.Event()
+before = threading.Thread(target=end.wait)
+before.start()
+print(realtime.prioritise(22))
+for each in threads():
+    print(os.sched_getscheduler(each) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(each).sched_priority)
+later = threading.Thread(target=end.wait)
+later.start()
+print(os.sched_getscheduler(later.native_id))
+end.set()
+"""
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_says_what_was_granted() -> None:
+    assert python(PROCESS).stdout.startswith(obtainable().value)
+
+
+@NEEDS_RIGHT
+def test_every_thread_there_is_and_none_that_comes_later() -> None:
+    first, *threads, later = python(PROCESS).stdout.splitlines()
+    assert "priority 22" in first
+    assert threads == [f"{os.SCHED_RR} 22"] * 2
+    assert later == str(os.SCHED_OTHER)
+
+
+@NEEDS_RIGHT
+def test_who_spins_is_ended_by_the_kernel() -> None:
+    spin = "from legion_ros import realtime\nrealtime.SPIN_S = 0.2\nrealtime.prioritise(1)\nwhile True: pass"
+    assert python(spin).returncode == -signal.SIGXCPU
+
+
+def test_without_the_right_a_process_goes_on_and_says_so() -> None:
+    refuse = """
+import os
+from legion_ros import realtime
+def refused(*arguments): raise PermissionError(1, "not permitted")
+os.sched_setscheduler = os.setpriority = refused
+print(realtime.prioritise(22), "|", realtime.obtainable().name)
+"""
+    assert python(refuse).stdout == "ordinary scheduling; 'legion doctor' says how to get more | NONE\n"
+
+
+def test_obtainable_leaves_this_process_as_it_was() -> None:
+    before = os.sched_getscheduler(0)
+    obtainable()
+    assert os.sched_getscheduler(0) == before
+
+
+@pytest.mark.parametrize("name", PRIORITIES)
+def test_every_node_of_the_control_path_has_the_parameter(name: str) -> None:
+    module = importlib.import_module(f"legion_ros.nodes.{name}")
+    settings = [
+        each for each in vars(module).values() if isinstance(each, type) and issubclass(each, ControlPathSettings)
+    ]
+    assert set(settings) > {ControlPathSettings}
+
+
+@pytest.mark.parametrize("options", [{"realtime": False}, {"lockstep": True}, {"real_time_factor": 2.0}])
+def test_declined_by_the_operator_and_in_simulated_time(options: dict[str, object]) -> None:
+    for spec in deployment_graph(DeploymentOptions(**options)):  # type: ignore[arg-type]
+        assert spec.parameters.get("realtime", True) is (spec.name not in PRIORITIES)
+
+
+def test_otherwise_the_choice_is_left_to_the_parameter_files() -> None:
+    assert all("realtime" not in spec.parameters for spec in deployment_graph(DeploymentOptions()))
