@@ -1,116 +1,50 @@
 """The safety guard: everything that leaves for the robot passes here and is inside every limit.
 
 The controllers of the robot hold their last command for ever, so freshness, limits and smoothness are decided here. The
-guard remembers what it last let through, and limits the next command against that: whatever goes in, the commands that
-come out keep joint position, velocity and acceleration limits and never go faster than they can brake.
+guard remembers what it last let through and where the arm would come to rest if it braked at once. It lets a command
+through only if braking after it still ends inside every limit, so there is always a way to stop: whatever goes in, the
+commands that come out keep the limits of joint position, velocity, acceleration and jerk.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
-from legion_core.config import require
 from legion_core.spaces import ACTION_FIELDS, Vector
+from legion_sim2real.collision import CollisionChecker
+from legion_sim2real.interventions import Intervention, Level, worst
 from legion_sim2real.kinematics import ArmKinematics
+from legion_sim2real.limits import SafetyLimits
+from legion_sim2real.motion import JOINTS, STILL, JointMotion, Motion, standstill
+from legion_sim2real.proximity import ProximityWatch
 from legion_sim2real.real2sim import RobotState
 
-Triple = tuple[float, float, float]
 CLOCK_RESOLUTION_DIGITS = 6
 """Time steps are rounded to microseconds: a stamp loses its last bits in a message, and results must not."""
+SLOWER = (1.0, 0.75, 0.5, 0.25)
+"""Shares of the wanted velocity that are tried before the arm brakes."""
+SAME_RAD_S = 1e-6
+"""Joint velocities that differ by less are the same."""
+SLACK = 1.000001
+"""Speeds that exceed a limit by no more than this are rounding errors."""
+HEADROOM = 0.95
+"""What is asked for stays this far below the hand's speed limit: the joints get there one after the other, and on the way
+the hand may be faster than at the end of it."""
+COLLISIONS = (Intervention.SELF_COLLISION, Intervention.OBSTACLE)
 
 
-class Intervention(str, Enum):
-    """Why the guard changed or refused what it was given, in the order of its checks."""
+class Plan(NamedTuple):
+    """A command, and what braking after it would come to."""
 
-    MALFORMED_ACTION = "malformed_action"
-    NON_FINITE_ACTION = "non_finite_action"
-    ACTION_CLIPPED = "action_clipped"
-    MALFORMED_JOINT_STATE = "malformed_joint_state"
-    STALE_ACTION = "stale_action"
-    STALE_JOINT_STATE = "stale_joint_state"
-    STALE_OBJECT = "stale_object"
-    FUTURE_STAMP = "future_stamp"
-    E_STOP = "e_stop"
-    INACTIVE = "inactive"
-    OUTSIDE_JOINT_LIMITS = "outside_joint_limits"
-    INTERRUPTED = "interrupted"
-    TRACKING_ERROR = "tracking_error"
-    WORKSPACE = "workspace"
-    TABLE_CLEARANCE = "table_clearance"
-    CARTESIAN_SPEED = "cartesian_speed"
-    SINGULARITY = "singularity"
-    JOINT_POSITION = "joint_position"
-    JOINT_VELOCITY = "joint_velocity"
-    JOINT_ACCELERATION = "joint_acceleration"
-    STOPPING_DISTANCE = "stopping_distance"
-    RAMP_IN = "ramp_in"
-
-
-@dataclass(frozen=True)
-class SafetyLimits:
-    """Limits of the guard; every one must be given, and none can be switched off. World frame, SI units.
-
-    Times: `action_timeout_s`, `joint_state_timeout_s` and `object_timeout_s` are the greatest ages by stamp,
-    `future_tolerance_s` is how far ahead of the clock a stamp may be, `max_period_s` the longest time between two
-    commands before the stream counts as interrupted, `ramp_in_s` the time from a (re)start to full speed.
-    Space: the hand stays in the box `workspace_low_m`..`workspace_high_m`, the tool centre `table_clearance_m` above
-    `table_height_m`; a braking arm comes to rest at most `overshoot_m` beyond.
-    Motion: `max_speed_m_s` and `max_turn_rad_s` of the hand; `joint_velocity_scale` of the datasheet's speeds,
-    `joint_acceleration_rad_s2`, `joint_margin_rad` kept from each end stop, `max_tracking_error_rad` between command
-    and measurement. Where the smallest singular value of the Jacobian is below `singular_value_threshold`, inverse
-    kinematics is damped by up to `max_damping`.
-    """
-
-    action_timeout_s: float
-    joint_state_timeout_s: float
-    object_timeout_s: float
-    future_tolerance_s: float
-    max_period_s: float
-    ramp_in_s: float
-    workspace_low_m: Triple
-    workspace_high_m: Triple
-    table_height_m: float
-    table_clearance_m: float
-    overshoot_m: float
-    max_speed_m_s: float
-    max_turn_rad_s: float
-    joint_velocity_scale: float
-    joint_acceleration_rad_s2: float
-    joint_margin_rad: float
-    max_tracking_error_rad: float
-    singular_value_threshold: float
-    max_damping: float
-
-    def __post_init__(self) -> None:
-        for key, low, high in (
-            ("action_timeout_s", 0.01, 2.0),
-            ("joint_state_timeout_s", 0.01, 2.0),
-            ("object_timeout_s", 0.01, 10.0),
-            ("future_tolerance_s", 0.0, 0.5),
-            ("max_period_s", 0.002, 0.5),
-            ("ramp_in_s", 0.05, 10.0),
-            ("table_height_m", -2.0, 2.0),
-            ("table_clearance_m", 0.0, 0.5),
-            ("overshoot_m", 0.001, 0.05),
-            ("max_speed_m_s", 0.01, 1.5),
-            ("max_turn_rad_s", 0.01, 6.0),
-            ("joint_velocity_scale", 0.01, 1.0),
-            ("joint_acceleration_rad_s2", 0.1, 100.0),
-            ("joint_margin_rad", 0.01, 0.5),
-            ("max_tracking_error_rad", 0.01, 0.6),
-            ("singular_value_threshold", 0.01, 0.5),
-            ("max_damping", 0.01, 1.0),
-        ):
-            require(low <= getattr(self, key) <= high, key, getattr(self, key), f"{low} to {high}")
-        for key in ("workspace_low_m", "workspace_high_m"):
-            require(all(abs(x) <= 2.0 for x in getattr(self, key)), key, getattr(self, key), "-2 to 2 m each")
-        above = all(low < high for low, high in zip(self.workspace_low_m, self.workspace_high_m, strict=True))
-        require(above, "workspace_high_m", self.workspace_high_m, f"above workspace_low_m {self.workspace_low_m}")
+    motion: Motion
+    rest: list[float]
+    """Where the joints (7,) rad come to rest."""
+    excess: float
+    """How far (m) outside workspace and table clearance the hand comes to rest; negative inside."""
 
 
 class SafetyGuard:
@@ -119,20 +53,24 @@ class SafetyGuard:
     A guard starts inactive: nothing moves before `activate()`.
     """
 
-    def __init__(self, limits: SafetyLimits, kinematics: ArmKinematics) -> None:
+    def __init__(self, limits: SafetyLimits, kinematics: ArmKinematics, checker: CollisionChecker) -> None:
         self.limits = limits
         self.counts: Counter[str] = Counter()
         self._kinematics = kinematics
+        self._proximity = ProximityWatch(limits, kinematics, checker)
+        self._motion = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
+        self._stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
         self._low, self._high = np.array(limits.workspace_low_m), np.array(limits.workspace_high_m)
-        self._sides = np.array([[1.0], [-1.0]])
-        self._ends = np.stack((kinematics.upper, -kinematics.lower)) - limits.joint_margin_rad
-        self._fastest = kinematics.velocity * limits.joint_velocity_scale
+        self._walls = list(zip(limits.workspace_low_m, limits.workspace_high_m, strict=True))
+        ends = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
+        self._ends = np.stack(ends, axis=1).tolist()
+        self._fastest = (kinematics.velocity * limits.joint_velocity_scale).tolist()
         self._floor = limits.table_height_m + limits.table_clearance_m
-        self._e_stopped = False
+        self._stop: tuple[Intervention, str] | None = None
         self._active = False
+        self._level = Level.CLEAR
         self._noted: list[Intervention] = []
-        self._position: Vector | None = None
-        self._velocity = np.zeros(7)
+        self._plan: Plan | None = None
         self._time = 0.0
         self._start = 0.0
 
@@ -140,16 +78,21 @@ class SafetyGuard:
 
     @property
     def e_stopped(self) -> bool:
-        """Whether the emergency stop is latched."""
-        return self._e_stopped
+        """Whether a stop is latched."""
+        return self._stop is not None
 
-    def e_stop(self) -> None:
-        """Latch the emergency stop: the arm brakes and stays until `clear_e_stop`."""
-        self._e_stopped = True
+    @property
+    def stop_reason(self) -> str | None:
+        """Why a stop is latched: who asked for it or which intervention it was; None where there is none."""
+        return None if self._stop is None else self._stop[1]
+
+    def e_stop(self, reason: str = "operator") -> None:
+        """Latch the emergency stop: the arm brakes and stays until `clear_e_stop`. The first reason is kept."""
+        self._stop = self._stop or (Intervention.E_STOP, reason)
 
     def clear_e_stop(self) -> None:
-        """Release the emergency stop; motion starts again with the next action, from the measured pose."""
-        self._e_stopped = False
+        """Release any latched stop; motion starts again with the next action, from the measured pose."""
+        self._stop = None
 
     def activate(self) -> None:
         """Let actions move the arm."""
@@ -161,15 +104,23 @@ class SafetyGuard:
 
     # ----------------------------------------------------------------------------------------- reporting
 
+    @property
+    def level(self) -> Level:
+        """How severely the last command was interfered with."""
+        return self._level
+
     def note(self, intervention: Intervention) -> None:
-        """Count an intervention and report it with the command that is being made."""
+        """Count an intervention and report it with the command that is being made; latch a stop where limits say so."""
         self._noted.append(intervention)
         self.counts[intervention.value] += 1
+        if intervention.value in self.limits.latch:
+            self._stop = self._stop or (Intervention.STOPPED, intervention.value)
 
     def take_notes(self) -> tuple[Intervention, ...]:
-        """The interventions noted since the last call."""
+        """The interventions noted since the last call, which decide the `level`."""
         noted = tuple(dict.fromkeys(self._noted))
         self._noted.clear()
+        self._level = worst(noted)
         return noted
 
     # ----------------------------------------------------------------------------------------- admission
@@ -183,36 +134,46 @@ class SafetyGuard:
         if values.shape != (len(ACTION_FIELDS),):
             self.note(Intervention.MALFORMED_ACTION)
             return None
-        if not _finite(values):
+        if not _finite(values.tolist()):
             self.note(Intervention.NON_FINITE_ACTION)
             return None
-        clipped = clip(values, -1.0, 1.0)
-        if differ(clipped, values):
+        if max(values.tolist()) > 1.0 or min(values.tolist()) < -1.0:
             self.note(Intervention.ACTION_CLIPPED)
-        return clipped
+            return clip(values, -1.0, 1.0)
+        return values
 
     def check_state(self, state: RobotState, now_s: float) -> bool:
         """Whether the measured joint positions can be trusted: seven finite, fresh numbers within the joint limits."""
         q = state.joint_positions
-        if np.shape(q) != (7,) or not _finite(q):
+        if np.shape(q) != (JOINTS,) or not _finite(q.tolist()):
             self.note(Intervention.MALFORMED_JOINT_STATE)
             return False
         if not self._fresh(state.stamp_s, now_s, self.limits.joint_state_timeout_s, Intervention.STALE_JOINT_STATE):
             return False
-        if differ(clip(q, self._kinematics.lower, self._kinematics.upper), q):
+        if (q < self._kinematics.lower).any() or (q > self._kinematics.upper).any():
             self.note(Intervention.OUTSIDE_JOINT_LIMITS)
             return False
         return True
 
+    def check_tracking(self, state: RobotState) -> None:
+        """Where the measured joints do not follow the last command, forget it: the next one starts from them."""
+        if self._plan is None:
+            return
+        measured = state.joint_positions.tolist()
+        furthest = max(abs(a - b) for a, b in zip(self._plan.motion.position, measured, strict=True))
+        if furthest > self.limits.max_tracking_error_rad:
+            self.note(Intervention.TRACKING_ERROR)
+            self.reset()
+
     def check_release(self, action_stamp_s: float, object_stamp_s: float, now_s: float) -> bool:
-        """Whether motion is allowed: action and object are fresh, no emergency stop is latched, the guard is active."""
+        """Whether motion is allowed: action and object are fresh, no stop is latched, the guard is active."""
         fresh = self._fresh(action_stamp_s, now_s, self.limits.action_timeout_s, Intervention.STALE_ACTION)
         seen = self._fresh(object_stamp_s, now_s, self.limits.object_timeout_s, Intervention.STALE_OBJECT)
-        if self._e_stopped:
-            self.note(Intervention.E_STOP)
+        if self._stop is not None:
+            self.note(self._stop[0])
         if not self._active:
             self.note(Intervention.INACTIVE)
-        return fresh and seen and self._active and not self._e_stopped
+        return fresh and seen and self._active and self._stop is None
 
     def _fresh(self, stamp_s: float, now_s: float, timeout_s: float, stale: Intervention) -> bool:
         age = now_s - stamp_s
@@ -228,21 +189,26 @@ class SafetyGuard:
 
     def reset(self) -> None:
         """Forget what was commanded: the next command starts from the measured pose."""
-        self._position = None
+        self._plan = None
+
+    @property
+    def motion(self) -> Motion | None:
+        """Position, velocity and acceleration of the last command, None before the first."""
+        return None if self._plan is None else self._plan.motion
 
     @property
     def position(self) -> Vector | None:
         """The joint positions (7,) that last left the guard, None before the first."""
-        return self._position
+        return None if self._plan is None else np.array(self._plan.motion.position)
 
     @property
     def moving(self) -> bool:
-        """Whether the last command had a velocity."""
-        return bool(self._velocity.any())
+        """Whether the last command had a velocity or an acceleration."""
+        return self._plan is not None and not self._plan.motion.at_rest
 
     def period(self, now_s: float) -> float | None:
         """Time since the last command; None where there is none, or it is too long ago, or the clock went back."""
-        if self._position is None:
+        if self._plan is None:
             return None
         period = now_s - self._time
         if not 0.0 <= period <= self.limits.max_period_s + 1e-9:
@@ -250,22 +216,12 @@ class SafetyGuard:
             return None
         return round(period, CLOCK_RESOLUTION_DIGITS)
 
-    def tracks(self, state: RobotState) -> bool:
-        """Whether the measured joints follow the last command."""
-        if self._position is None:
-            return True
-        error = _largest(self._position - state.joint_positions)
-        if error > self.limits.max_tracking_error_rad:
-            self.note(Intervention.TRACKING_ERROR)
-            return False
-        return True
-
     def anchor(self, state: RobotState, now_s: float) -> Vector:
         """Start from the measured joints, which `check_state` has passed: they are the command, at standstill."""
-        self._position = np.array(state.joint_positions, float)
-        self._velocity = np.zeros(7)
-        self._time = self._start = now_s
-        return self._position.copy()
+        joints = state.joint_positions.tolist()
+        self._proximity.start(joints, now_s)
+        self._start = now_s
+        return self._leave(Plan(standstill(joints), joints, self._excess(joints)), now_s)
 
     def speed_factor(self, now_s: float) -> float:
         """The ramp-in: 0 at a (re)start to 1 after `ramp_in_s`."""
@@ -290,7 +246,8 @@ class SafetyGuard:
 
     def limit_twist(self, twist: Vector, factor: float) -> Vector:
         """The twist (6,) of the hand, slowed in its own direction to the speed limits times `factor`."""
-        speed, turn = math.sqrt(twist[:3] @ twist[:3]), math.sqrt(twist[3:] @ twist[3:])
+        x, y, z, a, b, c = twist.tolist()
+        speed, turn = math.sqrt(x * x + y * y + z * z), math.sqrt(a * a + b * b + c * c)
         excess = max(speed / self.limits.max_speed_m_s, turn / self.limits.max_turn_rad_s)
         if excess <= factor:
             return twist
@@ -298,84 +255,109 @@ class SafetyGuard:
         return twist * (factor / excess)
 
     def send(self, velocity: Vector, jacobian: Vector, now_s: float, period: float, factor: float) -> Vector:
-        """The next command (7,): as near to the joint `velocity` (7,) as the limits allow over `period` seconds.
+        """The next command (7,): as near to the joint `velocity` (7,) rad/s as the limits times `factor` allow.
 
-        `jacobian` (6, 7) is that of the hand at the last command, `factor` the ramp-in.
+        `jacobian` (6, 7) is that of the hand at the last command, `period` (s) the time since.
         """
-        if self._position is None or period <= 0.0:
-            raise ValueError("send needs a command to start from and a positive period")
-        velocity = self._limit_joints(velocity, period, factor)
-        velocity = self._limit_hand(velocity, jacobian[:3], period, self.limits.max_speed_m_s * factor)
-        if (excess := self._excess_at_rest(velocity, period)) > self.limits.overshoot_m:
-            braking = self._braking_velocity(period)
-            if excess > self._excess_at_rest(braking, period):
-                self.note(Intervention.STOPPING_DISTANCE)
-                velocity = braking
-        return self._leave(velocity, now_s, period)
+        assert self._plan is not None
+        if self._proximity.pace < 1.0:
+            self.note(Intervention.PROXIMITY)
+            factor *= self._proximity.pace
+        wish = self._limit_joints(velocity.tolist(), period, factor)
+        wish = self._limit_hand(wish, jacobian, factor)
+        for share in SLOWER:
+            plan = self._try([share * v for v in wish], period)
+            objection = self._objection(plan, now_s, period)
+            if objection is None:
+                self._note_smoothing(wish, plan.motion, period)
+                return self._leave(plan, now_s)
+            self.note(objection)
+            if objection in COLLISIONS:
+                break
+        braking = self._motion.towards(STILL, self._plan.motion, period)
+        return self._leave(Plan(braking, self._plan.rest, self._plan.excess), now_s)
 
     def brake(self, now_s: float, period: float) -> Vector:
-        """The next command (7,) of an arm that comes to rest within its acceleration limits and then stays."""
-        return self._leave(self._braking_velocity(period), now_s, period)
+        """The next command (7,) of an arm that comes to rest within the limits of a stop and then stays."""
+        assert self._plan is not None
+        braking = self._stopping.towards(STILL, self._plan.motion, period)
+        return self._leave(Plan(braking, self._stopping.rest(braking), self._plan.excess), now_s)
 
-    def _limit_joints(self, velocity: Vector, period: float, factor: float) -> Vector:
-        """The joint velocity nearest to `velocity` (7,) that keeps every joint limit."""
-        assert self._position is not None
-        peak = _largest(velocity / self._fastest)
-        if peak > factor:  # all joints slow down alike, which keeps the direction of the hand
+    def _limit_joints(self, wish: list[float], period: float, factor: float) -> list[float]:
+        """The joint velocity (7,) nearest to `wish` that is not too fast and slows down in time before an end stop."""
+        assert self._plan is not None
+        peak = max(abs(v) / fastest for v, fastest in zip(wish, self._fastest, strict=True))
+        if not peak <= factor:  # all joints slow down alike, which keeps the direction of the hand
             self.note(Intervention.JOINT_VELOCITY)
-            velocity = velocity * (factor / peak)
-        change = self.limits.joint_acceleration_rad_s2 * period
-        low, high = self._velocity - change, self._velocity + change
-        smooth = clip(velocity, low, high)
-        if differ(smooth, velocity):
-            self.note(Intervention.JOINT_ACCELERATION)
-        twice = 2.0 * self.limits.joint_acceleration_rad_s2
-        # v is safe when a step at v and braking from v fit in the distance left: v * period + v^2 / 2a <= distance
-        room = np.maximum(self._ends - self._sides * self._position, 0.0)
-        up, down = np.sqrt(change * change + twice * room) - change
-        safe = clip(smooth, -down, up)
-        if differ(safe, smooth):
+            wish = [v * (factor / peak) for v in wish] if math.isfinite(peak) else STILL
+        # v is slow enough when a step at v and braking from v fit into the room: v dt + v^2 / 2a + v a / 2j <= room
+        acceleration = self._motion.acceleration_rad_s2
+        lead = acceleration * (period + acceleration / (2.0 * self._motion.jerk_rad_s3))
+        limited = []
+        for v, q, (low, high) in zip(wish, self._plan.motion.position, self._ends, strict=True):
+            room = max(high - q if v > 0.0 else q - low, 0.0)
+            fastest = math.sqrt(lead * lead + 2.0 * acceleration * room) - lead
+            limited.append(min(max(v, -fastest), fastest))
+        if limited != wish:
             self.note(Intervention.JOINT_POSITION)
-        return safe
+        return limited
 
-    def _limit_hand(self, velocity: Vector, jacobian: Vector, period: float, fastest: float) -> Vector:
-        """`velocity` (7,) mixed with as little braking as brings the hand's speed down to `fastest`, if braking can.
-
-        Both keep the joint limits, so every mixture does.
-        """
-        hand = jacobian @ velocity
-        if hand @ hand <= fastest * fastest * 1.000001:
-            return velocity
+    def _limit_hand(self, wish: list[float], jacobian: Vector, factor: float) -> list[float]:
+        """The joint velocity `wish` (7,), slowed until the hand's speed is below its limit times `factor`."""
+        speed, fastest = _largest_speed(jacobian, wish), factor * HEADROOM * self.limits.max_speed_m_s
+        if speed <= fastest:
+            return wish
         self.note(Intervention.CARTESIAN_SPEED)
-        braking = self._braking_velocity(period)
-        slow = jacobian @ braking
-        rest = hand - slow
-        a, b, c = float(rest @ rest), float(slow @ rest), float(slow @ slow) - fastest * fastest
-        if c >= 0.0:
-            return braking
-        mixed: Vector = braking + (math.sqrt(b * b - a * c) - b) / a * (velocity - braking)
-        return mixed
+        return [v * (fastest / speed) for v in wish]
 
-    def _braking_velocity(self, period: float) -> Vector:
-        change = self.limits.joint_acceleration_rad_s2 * period
-        return np.sign(self._velocity) * np.maximum(np.abs(self._velocity) - change, 0.0)
+    def _try(self, wish: list[float], period: float) -> Plan:
+        """The command that follows `wish` (7,) as the joints' acceleration, jerk and end stops allow."""
+        assert self._plan is not None
+        motion = self._motion.towards(wish, self._plan.motion, period)
+        rest = self._motion.rest(motion)
+        past = [
+            (r > high and r > was) or (r < low and r < was)
+            for r, was, (low, high) in zip(rest, self._plan.rest, self._ends, strict=True)
+        ]
+        if any(past):
+            self.note(Intervention.JOINT_POSITION)
+            braking = [0.0 if over else v for over, v in zip(past, wish, strict=True)]
+            motion = self._motion.towards(braking, self._plan.motion, period)
+            rest = self._motion.rest(motion)
+        return Plan(motion, rest, self._excess(rest))
 
-    def _excess_at_rest(self, velocity: Vector, period: float) -> float:
-        """How far outside workspace and table clearance (m) the hand comes to rest when it brakes after this step."""
-        assert self._position is not None
-        way = velocity * (period + np.abs(velocity) / (2.0 * self.limits.joint_acceleration_rad_s2))
-        hand, rotation = self._kinematics.forward(self._position + way)
-        lowest = min(0.0, float(rotation[2, 0])) * self._kinematics.tool_length + float(hand[2])
-        outside = _largest(hand - clip(hand, self._low, self._high))
+    def _objection(self, plan: Plan, now_s: float, period: float) -> Intervention | None:
+        """What forbids `plan`, None where nothing does."""
+        assert self._plan is not None
+        position, velocity, _ = plan.motion
+        mean = [(b - a) / period for a, b in zip(self._plan.motion.position, position, strict=True)]
+        jacobian = self._kinematics.jacobian(np.array(position))
+        if _largest_speed(jacobian, mean, velocity, self._motion.peak(plan.motion)) > self.limits.max_speed_m_s * SLACK:
+            return Intervention.CARTESIAN_SPEED
+        if plan.excess > self.limits.overshoot_m and plan.excess > self._plan.excess:
+            return Intervention.STOPPING_DISTANCE
+        return self._proximity.objection(plan.rest, now_s)
+
+    def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
+        """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
+        assert self._plan is not None
+        if max(abs(a - b) for a, b in zip(wish, motion.velocity, strict=True)) < SAME_RAD_S:
+            return
+        change = max(abs(a - b) for a, b in zip(wish, self._plan.motion.velocity, strict=True))
+        hard = change > self._motion.acceleration_rad_s2 * period
+        self.note(Intervention.JOINT_ACCELERATION if hard else Intervention.JOINT_JERK)
+
+    def _excess(self, joints: list[float]) -> float:
+        """How far (m) outside workspace and table clearance the hand is at `joints` (7,); negative inside."""
+        hand, rotation = self._kinematics.forward(np.array(joints))
+        position = hand.tolist()
+        lowest = min(0.0, float(rotation[2, 0])) * self._kinematics.tool_length + position[2]
+        outside = max(max(low - x, x - high) for x, (low, high) in zip(position, self._walls, strict=True))
         return max(outside, self._floor - lowest)
 
-    def _leave(self, velocity: Vector, now_s: float, period: float) -> Vector:
-        assert self._position is not None
-        self._velocity = velocity
-        self._time = now_s
-        moved = self._position + velocity * period
-        self._position = clip(moved, self._kinematics.lower, self._kinematics.upper)
-        return self._position.copy()
+    def _leave(self, plan: Plan, now_s: float) -> Vector:
+        self._plan, self._time = plan, now_s
+        return clip(np.array(plan.motion.position), self._kinematics.lower, self._kinematics.upper)
 
 
 def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:
@@ -389,10 +371,11 @@ def differ(a: Vector, b: Vector) -> bool:
     return bool(a.tolist() != b.tolist())
 
 
-def _largest(values: Vector) -> float:
-    largest: float = max(map(abs, values.tolist()))
-    return largest
+def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
+    """The greatest speed (m/s) of the hand at any of the joint `velocities` (7,)."""
+    hands: list[list[float]] = (np.array(velocities) @ jacobian[:3].T).tolist()
+    return math.sqrt(max(x * x + y * y + z * z for x, y, z in hands))
 
 
-def _finite(values: Vector) -> bool:
-    return all(map(math.isfinite, values.tolist()))
+def _finite(values: list[float]) -> bool:
+    return all(map(math.isfinite, values))

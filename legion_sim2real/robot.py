@@ -17,8 +17,10 @@ from legion_core.errors import ConfigurationError, DescriptionError, unknown
 from legion_core.resources import resource, search_path
 from legion_core.spaces import ObservationSpec, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.guard import SafetyGuard, SafetyLimits
+from legion_sim2real.collision import CollisionChecker
+from legion_sim2real.guard import SafetyGuard
 from legion_sim2real.kinematics import ArmKinematics
+from legion_sim2real.limits import SafetyLimits
 from legion_sim2real.real2sim import Real2Sim
 from legion_sim2real.sim2real import Sim2Real, Sim2RealConfig
 
@@ -159,9 +161,10 @@ class RobotProfile:
 
     `model` is its description (urdf/<model>.urdf.xacro, or the path of a URDF or xacro file) and `robot_name` the
     prefix it is expanded with; `joint_names` are the seven joints from base to flange, in the order of every command.
-    `driver` says who plays the robot: mujoco_node, or a driver with controllers. The policy steps at `rate_hz`;
-    between its actions commands are interpolated at `interpolation_rate_hz` (None: one command an action). `sync` says
-    whether an observation is made of inputs with one and the same stamp (exact) or of the latest ones (latest).
+    `driver` says who plays the robot: mujoco_node, or a driver with controllers, in Gazebo by its clock. The policy
+    steps at `rate_hz`; between its actions commands are interpolated at `interpolation_rate_hz` (None: one command an
+    action). `sync` says whether an observation is made of inputs with one and the same stamp (exact) or of the latest
+    ones (latest).
     `input` is what the robot says of itself, joint states or the pose of its hand; `command_interface` what it takes.
     `camera` (None: no camera frame), `calibration` (None: the operator must bring one) and `safety` are files:
     absolute, beside the profile's own file, or below `config/`.
@@ -170,7 +173,7 @@ class RobotProfile:
     model: str
     robot_name: str
     joint_names: tuple[str, str, str, str, str, str, str]
-    driver: Literal["mujoco", "ros2_control"]
+    driver: Literal["mujoco", "gazebo", "ros2_control"]
     rate_hz: float
     interpolation_rate_hz: float | None
     sync: Literal["exact", "latest"]
@@ -206,6 +209,15 @@ class RobotProfile:
         """The ros2_control controller that must be active; None: not checked."""
         name: str | None = getattr(self.controllers, self.command_interface)
         return name
+
+    @property
+    def command_topic(self) -> str:
+        """The topic that commands go to."""
+        return {
+            "forward_position": self.topics.position_command,
+            "joint_trajectory": self.topics.trajectory_command,
+            "cartesian": self.topics.pose_command,
+        }[self.command_interface]
 
     @property
     def base_frame(self) -> str:
@@ -278,7 +290,8 @@ class RobotProfile:
     def make_sim2real(self) -> Sim2Real:
         """Sim2Real with its guard, which is inactive; raises as `load_calibration`, `load_safety` and `kinematics`."""
         kinematics = self.kinematics()
-        guard = SafetyGuard(self.load_safety(), kinematics)
+        limits = self.load_safety()
+        guard = SafetyGuard(limits, kinematics, CollisionChecker(kinematics, limits.obstacles))
         return Sim2Real(kinematics, self.load_calibration(), self.sim2real, guard)
 
 

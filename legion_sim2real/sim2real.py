@@ -11,7 +11,8 @@ import numpy as np
 from legion_core.config import require
 from legion_core.spaces import ACTION_SCALE_M, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.guard import Intervention, SafetyGuard, clip, differ
+from legion_sim2real.guard import SafetyGuard, clip, differ
+from legion_sim2real.interventions import Intervention, Level
 from legion_sim2real.kinematics import ArmKinematics, Pose, damped_least_squares
 from legion_sim2real.real2sim import RobotState
 
@@ -76,6 +77,7 @@ class Command:
     target_pose: Pose | None
     status: Status
     interventions: tuple[Intervention, ...]
+    level: Level
 
 
 class Sim2Real:
@@ -123,7 +125,7 @@ class Sim2Real:
         """
         self._stamps = (action_stamp_s, action_stamp_s if object_stamp_s is None else object_stamp_s)
         values = self.guard.check_action(action)
-        trusted = self.guard.check_state(state, now_s)
+        trusted = self._check_state(state, now_s)
         released = self.guard.check_release(*self._stamps, now_s)
         if values is None or not trusted or not released:
             return self._brake(state, now_s, trusted)
@@ -133,34 +135,37 @@ class Sim2Real:
         """The command between actions: on towards the target, or a hold once the last action is too old."""
         if self._target is None:
             return self.hold(state, now_s)
-        trusted = self.guard.check_state(state, now_s)
+        trusted = self._check_state(state, now_s)
         if not self.guard.check_release(*self._stamps, now_s) or not trusted:
             return self._brake(state, now_s, trusted)
         return self._follow(None, state, now_s)
 
     def hold(self, state: RobotState, now_s: float) -> Command:
         """The command that brakes within the acceleration limits and then stays."""
-        return self._brake(state, now_s, self.guard.check_state(state, now_s))
+        return self._brake(state, now_s, self._check_state(state, now_s))
+
+    def _check_state(self, state: RobotState, now_s: float) -> bool:
+        """Whether the measured joints can be trusted; where the arm does not follow, the stream starts afresh."""
+        trusted = self.guard.check_state(state, now_s)
+        if trusted:
+            self.guard.check_tracking(state)
+        return trusted
 
     def _brake(self, state: RobotState, now_s: float, trusted: bool) -> Command:
         """Come to rest; where there is no stream of commands to brake, rest at the measured joints if `trusted`."""
         self._target = None
-        if trusted and not self.guard.tracks(state):
-            self.guard.reset()
         period = self.guard.period(now_s)
         if period is not None:
             joints = self.guard.brake(now_s, period)
         elif trusted:
             joints = self.guard.anchor(state, now_s)
         else:
-            return Command(None, None, None, Status.REFUSED, self.guard.take_notes())
-        return Command(joints, self._gripper, None, Status.HOLDING, self.guard.take_notes())
+            return self._command(None, None, None, Status.REFUSED)
+        return self._command(joints, self._gripper, None, Status.HOLDING)
 
     def _follow(self, action: Vector | None, state: RobotState, now_s: float) -> Command:
         """Move the target by `action` if there is one, and the joints towards the target; start afresh where needed."""
         guard = self.guard
-        if not guard.tracks(state):
-            guard.reset()
         period = guard.period(now_s)
         if period is not None and self._target is None and guard.moving:
             return self._brake(state, now_s, True)
@@ -175,7 +180,11 @@ class Sim2Real:
             joints = self._joints(target, now_s, period, factor)
         self._target = target
         pose = Pose(target.copy(), self._rotation)
-        return Command(joints, self._gripper, pose, Status.MOVING, guard.take_notes())
+        return self._command(joints, self._gripper, pose, Status.MOVING)
+
+    def _command(self, joints: Vector | None, gripper: float | None, pose: Pose | None, status: Status) -> Command:
+        notes = self.guard.take_notes()
+        return Command(joints, gripper, pose, status, notes, self.guard.level)
 
     def _moved(self, target: Vector, direction: Vector, state: RobotState) -> Vector:
         """The target (3,), world frame, moved by an action's `direction` (3,) and kept where it may be."""

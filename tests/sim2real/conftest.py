@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from legion_sim2real.collision import CollisionChecker
 from legion_sim2real.guard import SafetyGuard
 from legion_sim2real.real2sim import RobotState
 from legion_sim2real.robot import load_profile
@@ -72,7 +73,8 @@ def make_arm(profile, kinematics, calibration, home):
     """A function that makes an active Arm at home; `limits` and `config` default to the simulator's."""
 
     def make(limits=None, config=None, start=home, **keywords):
-        guard = SafetyGuard(limits or profile.load_safety(), kinematics)
+        limits = limits or profile.load_safety()
+        guard = SafetyGuard(limits, kinematics, CollisionChecker(kinematics, limits.obstacles))
         guard.activate()
         return Arm(Sim2Real(kinematics, calibration, config or profile.sim2real, guard), start, **keywords)
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from legion_core import config
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
-from legion_sim2real.guard import Intervention, SafetyLimits
+from legion_sim2real.interventions import Intervention, worst
+from legion_sim2real.limits import SafetyLimits
+from legion_sim2real.motion import STILL, JointMotion
 from legion_sim2real.sim2real import Status
 
 FORWARD = (0.0, 1.0, 0.0, 0.0)
@@ -20,42 +22,54 @@ weird = st.one_of(st.floats(-1, 1), st.floats(), st.sampled_from([math.nan, math
 
 
 class Watch:
-    """Follows the commands of an arm and asserts that each keeps position, velocity and acceleration limits."""
+    """Follows the commands of an arm and asserts that they lie on a path that keeps every limit of the joints.
+
+    A path whose nth derivative is bounded has nth divided differences, times n!, with the same bound, however unevenly
+    it is sampled: that is what is asserted of speed, acceleration and jerk.
+    """
 
     def __init__(self, arm, kinematics):
         self.arm, self.kinematics, self.limits = arm, kinematics, arm.guard.limits
-        self.joints, self.velocity, self.time = None, np.zeros(7), None
+        self.samples, self.moving = [], False
 
     def see(self, command, state):
-        """Check `command`, which answers `state`; returns its joint positions."""
-        joints, now = command.joint_positions, self.arm.now
+        """Check `command`, which answers `state`."""
+        joints, guard = command.joint_positions, self.arm.guard
         assert (joints is None) == (command.status is Status.REFUSED)
+        assert command.level is guard.level is worst(command.interventions)
+        assert guard.e_stopped == (guard.stop_reason is not None)
         if joints is None:
             return
-        assert np.isfinite(joints).all()
-        assert (joints >= self.kinematics.lower).all() and (joints <= self.kinematics.upper).all()
         assert command.gripper is None or -1 <= command.gripper <= 1
         if self.may_restart(command) and np.array_equal(joints, state.joint_positions):
-            self.velocity = np.zeros(7)
-        else:
-            self.check_motion(joints, now - self.time)
-        self.joints, self.time = joints, now
+            self.samples.clear()
+        self.add(joints)
 
     def may_restart(self, command):
         """A start from the measured pose is allowed at first, at rest, after a gap, or when the arm does not follow."""
         lost = {Intervention.INTERRUPTED, Intervention.TRACKING_ERROR} & set(command.interventions)
-        return self.joints is None or bool(lost) or np.abs(self.velocity).max() < 1e-9
+        return bool(lost) or not self.moving
 
-    def check_motion(self, joints, period):
-        velocity = (joints - self.joints) / period if period > 0 else np.zeros(7)
-        if period > 0:
-            fastest = self.kinematics.velocity * self.limits.joint_velocity_scale
-            assert (np.abs(velocity) <= fastest * (1 + 1e-6) + 1e-6).all()
-            change = np.abs(velocity - self.velocity)
-            assert (change <= self.limits.joint_acceleration_rad_s2 * period * (1 + 1e-6) + 1e-6).all()
-            self.velocity = velocity
-        else:
-            assert np.array_equal(joints, self.joints)
+    def add(self, joints):
+        """The next command of the path."""
+        self.moving = self.arm.guard.moving
+        assert np.isfinite(joints).all()
+        assert (joints >= self.kinematics.lower).all() and (joints <= self.kinematics.upper).all()
+        if self.samples and self.samples[-1][0] == self.arm.now:
+            assert np.array_equal(joints, self.samples[-1][1])
+            return
+        self.samples = [*self.samples[-3:], (self.arm.now, joints)]
+        times, differences = zip(*self.samples, strict=True)
+        bounds = (
+            self.kinematics.velocity * self.limits.joint_velocity_scale,
+            self.limits.stop_acceleration_rad_s2,
+            self.limits.stop_jerk_rad_s3,
+        )
+        for n in range(1, len(times)):
+            spans = [later - earlier for earlier, later in zip(times, times[n:], strict=False)]
+            differences = [(b - a) / t for a, b, t in zip(differences, differences[1:], spans, strict=False)]
+            rounding = 1e-13 * 2**n / min(np.diff(times)) ** n
+            assert (np.abs(differences[-1]) * math.factorial(n) <= bounds[n - 1] * (1 + 1e-6) + rounding).all(), n
 
 
 events = st.one_of(
@@ -131,30 +145,30 @@ def random_velocities(seed, count):
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 10_000), period=st.floats(0.001, 0.08))
-def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematics, home, seed, period):
+def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematics, seed, period):
     """The last check alone: no kinematics before it has made the velocities reasonable."""
     limits = free_limits(profile)
     arm = make_arm(limits)
-    guard = arm.guard
-    watch = Watch(arm, kinematics)
-    guard.anchor(arm.state(), arm.now)
-    watch.joints, watch.time = home, arm.now
+    guard, watch = arm.guard, Watch(arm, kinematics)
+    watch.limits = dataclasses.replace(  # without a hold or a stop it is these that count
+        limits,
+        stop_acceleration_rad_s2=limits.joint_acceleration_rad_s2,
+        stop_jerk_rad_s3=limits.joint_jerk_rad_s3,
+    )
+    watch.add(guard.anchor(arm.state(), arm.now))
+    braking = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
     period = round(period, 6)
     for velocity in random_velocities(seed, 100):
         arm.now = round(arm.now + period, 6)
-        jacobian = kinematics.jacobian(guard.position)
-        joints = guard.send(velocity, jacobian, arm.now, period, 1.0)
-        hand = jacobian[:3] @ (joints - watch.joints) / period
-        braking = np.sign(watch.velocity) * np.maximum(
-            np.abs(watch.velocity) - limits.joint_acceleration_rad_s2 * period, 0.0
-        )
+        slowest = np.array(braking.towards(STILL, guard.motion, period).position)
+        joints = guard.send(velocity, kinematics.jacobian(guard.position), arm.now, period, 1.0)
+        watch.add(joints)
+        hand = kinematics.jacobian(joints)[:3] @ np.array(guard.motion.velocity)
         # a hand that got fast by turning joints can be slowed no faster than the joints can brake
-        reachable = max(limits.max_speed_m_s, float(np.linalg.norm(jacobian[:3] @ braking)))
-        assert np.linalg.norm(hand) <= reachable * 1.00001
-        watch.check_motion(joints, period)
+        assert np.linalg.norm(hand) <= limits.max_speed_m_s * 1.00001 or joints == pytest.approx(slowest, abs=1e-12)
         margin = limits.joint_margin_rad - 1e-9
-        assert (joints >= kinematics.lower + margin).all() and (joints <= kinematics.upper - margin).all()
-        watch.joints, watch.time = joints, arm.now
+        for end in (joints, np.array(braking.rest(guard.motion))):
+            assert (end >= kinematics.lower + margin).all() and (end <= kinematics.upper - margin).all()
 
 
 def free_limits(profile, **changes):
@@ -186,7 +200,7 @@ def test_hand_that_is_too_fast_brakes_as_hard_as_the_joints_may(make_arm, profil
         before, arm.now = guard.position, arm.now + 0.02
         joints = guard.send(np.array([2.0, 0, 0, 0, 0, 0, 0]), kinematics.jacobian(before), arm.now, 0.02, factor)
         steps.append((joints - before)[0] / 0.02)
-    assert steps[9] > 1.0 and np.diff(steps[9:14]) == pytest.approx(-change)
+    assert steps[9] > 1.0 and np.diff(steps[10:14]) == pytest.approx(-change, rel=0.02)
     assert 0.0 < steps[-1] <= 0.05 * kinematics.velocity[0]
 
 

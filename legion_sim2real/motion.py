@@ -1,0 +1,80 @@
+"""Smooth motion of the joints on Ruckig: velocity, acceleration and position never jump, and jerk is bounded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import ruckig
+
+JOINTS = 7
+STILL = [0.0] * JOINTS
+"""No velocity; to be shared, so nobody may write to it."""
+
+
+class Motion(NamedTuple):
+    """Where seven joints are (rad) and how they move (rad/s, rad/s2)."""
+
+    position: list[float]
+    velocity: list[float]
+    acceleration: list[float]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing moves."""
+        return not (any(self.velocity) or any(self.acceleration))
+
+
+def standstill(position: list[float]) -> Motion:
+    """Joints at rest at `position` (7,) rad."""
+    return Motion(position, STILL, STILL)
+
+
+class JointMotion:
+    """Motion within `acceleration_rad_s2` and `jerk_rad_s3`, each joint on its own and as quickly as it may.
+
+    Along the whole path, not only at the sampled times, a joint's speed stays within the greater of what it was bound
+    for before (its `peak`) and the velocity that is asked for.
+    """
+
+    def __init__(self, acceleration_rad_s2: float, jerk_rad_s3: float) -> None:
+        self.acceleration_rad_s2 = acceleration_rad_s2
+        self.jerk_rad_s3 = jerk_rad_s3
+        self._ruckig = ruckig.Ruckig(JOINTS)
+        self._trajectory = ruckig.Trajectory(JOINTS)
+        self._input = ruckig.InputParameter(JOINTS)
+        self._input.control_interface = ruckig.ControlInterface.Velocity
+        self._input.synchronization = ruckig.Synchronization.No
+        self._input.max_acceleration = [acceleration_rad_s2] * JOINTS
+        self._input.max_jerk = [jerk_rad_s3] * JOINTS
+
+    def towards(self, velocity: list[float], motion: Motion, period: float) -> Motion:
+        """`motion` after `period` (s) on the way to a steady `velocity` (7,) rad/s."""
+        self._solve(velocity, motion)
+        return _clean(*self._trajectory.at_time(period))
+
+    def rest(self, motion: Motion) -> list[float]:
+        """Where (7,) rad the joints come to rest when they brake from `motion` at once."""
+        self._solve(STILL, motion)
+        position: list[float] = self._trajectory.at_time(self._trajectory.duration)[0]
+        return position
+
+    def peak(self, motion: Motion) -> list[float]:
+        """The velocities (7,) rad/s at which the accelerations of `motion` can be back at zero at the earliest."""
+        _, velocity, acceleration = motion
+        twice = 2.0 * self.jerk_rad_s3
+        return [v + a * abs(a) / twice for v, a in zip(velocity, acceleration, strict=True)]
+
+    def _solve(self, velocity: list[float], motion: Motion) -> None:
+        given = self._input
+        given.current_position, given.current_velocity, given.current_acceleration = motion
+        given.target_velocity = velocity
+        self._ruckig.calculate(given, self._trajectory)
+
+
+def _clean(position: list[float], velocity: list[float], acceleration: list[float]) -> Motion:
+    """The motion without the rounding errors that would keep a standing joint from standing still."""
+    return Motion(
+        position,
+        [v if abs(v) > 1e-9 else 0.0 for v in velocity],
+        [a if abs(a) > 1e-6 else 0.0 for a in acceleration],
+    )
