@@ -60,7 +60,7 @@ def load_cell(path: Path | str) -> Cell:
     robots = []
     for index, given in enumerate(cell.robots):
         values = {
-            key: str(folder / value) if key in FILES and (folder / str(value)).exists() else value
+            key: str(folder / value) if key in FILES and value and (folder / str(value)).exists() else value
             for key, value in given.items()
         }
         robots.append(config.from_mapping(DeploymentOptions, values, f"{path}: robots[{index}]"))

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Runs a command with ROS 2, the driver stack where it is installed, and legion_ros in its environment.
+set -e
+for setup in "/opt/ros/$ROS_DISTRO/setup.bash" /opt/legion/lbr/install/setup.bash /opt/legion/install/setup.bash; do
+  if [ -f "$setup" ]; then
+    # shellcheck source=/dev/null
+    source "$setup"
+  fi
+done
+# `legion` is an executable of the package, as the nodes are
+export PATH="/opt/legion/install/legion_ros/lib/legion_ros:$PATH"
+exec "$@"
