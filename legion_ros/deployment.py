@@ -192,6 +192,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     robot = {"robot": options.profile_name}
     policy = _chosen(options, "policy")
     rate = _chosen(options, "rate_hz")
+    interface = _chosen(options, "command_interface")
 
     def node(executable: str, parameters: Mapping[str, Any], **more: Any) -> NodeSpec:
         time = {} if executable == "mujoco_node" else {"use_sim_time": options.simulated_time}
@@ -209,13 +210,13 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     nodes = [
         node("language_node", policy),
         node("real2sim_node", {**robot, **rate}),
-        node("sim2real_node", {**robot, **rate, **_chosen(options, "command_interface")}, lifecycle=True),
+        node("sim2real_node", {**robot, **rate, **interface}, lifecycle=True),
         node("policy_node", policy, lifecycle=True),
         node("monitor_node", robot, critical=False),
     ]
     if driver == "mujoco":
         # a simulator that dies takes the scene with it: there is nothing to go on with
-        nodes.insert(1, node("mujoco_node", {**_simulator(options), **rate}, respawn=None))
+        nodes.insert(1, node("mujoco_node", {**_simulator(options), **rate, **interface}, respawn=None))
         nodes.append(_state_publisher(options, clock))
     if options.rviz:
         nodes.append(_rviz(options))

@@ -1,6 +1,6 @@
 """The names of the graph's topics and services: relative, so that a namespace holds a whole deployment.
 
-The robot's own topics (joint states and commands) are named in its profile.
+The topics of the robot and its gripper are named in its profile.
 """
 
 INSTRUCTION = "legion/instruction"
@@ -14,8 +14,6 @@ OBSERVATION = "legion/observation"
 ACTION = "legion/action"
 LATENT = "legion/latent"
 TARGET_POSE = "legion/target_pose"
-GRIPPER_COMMAND = "legion/gripper/command"
-GRIPPER_STATE = "legion/gripper/state"
 E_STOP = "legion/e_stop"
 EPISODE = "legion/sim/episode"
 SIM_RESET = "legion/sim/reset"

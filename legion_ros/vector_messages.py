@@ -16,6 +16,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from legion_core.errors import SpaceError
 from legion_core.spaces import Vector
 
+UNIT_TOLERANCE = 0.01
+"""How far the length of a quaternion may be from 1."""
+
 
 def doubles(values: npt.ArrayLike) -> array[float]:
     """`values` as array('d'), which message fields take over without looking at each number."""
@@ -72,6 +75,31 @@ def position_of(message: PoseStamped) -> Vector:
     return np.array((place.x, place.y, place.z))
 
 
+def rotation_of(message: PoseStamped) -> Vector:
+    """The orientation (3, 3) of a pose message.
+
+    Raises:
+        SpaceError: its quaternion is not of length 1.
+    """
+    import pinocchio  # here, as most nodes do without it
+
+    turn = message.pose.orientation
+    quaternion = pinocchio.Quaternion(turn.w, turn.x, turn.y, turn.z)
+    if not abs(quaternion.norm() - 1.0) < UNIT_TOLERANCE:
+        raise SpaceError(f"orientation {quaternion.coeffs().tolist()}; expected a quaternion of length 1")
+    quaternion.normalize()
+    rotation: Vector = quaternion.toRotationMatrix()
+    return rotation
+
+
+def quaternion_of(rotation: Vector) -> Vector:
+    """The quaternion (4,) in the order x, y, z, w of a rotation (3, 3)."""
+    import pinocchio
+
+    quaternion: Vector = pinocchio.Quaternion(rotation).coeffs()
+    return quaternion
+
+
 class NamedReader:
     """Reads the values of fixed `names` from named vectors whose names come in any order, extra ones allowed."""
 
@@ -98,6 +126,10 @@ class NamedReader:
             bad = [name for name, value in zip(self._names, chosen, strict=True) if not np.isfinite(value)]
             raise SpaceError(f"{self._what}: not a finite number: {', '.join(bad)}")
         return chosen
+
+    def of(self, message: JointState) -> Vector:
+        """The values of a named vector; raises as `read`."""
+        return self.read(message.name, message.position)
 
     def _find(self, names: list[str]) -> npt.NDArray[np.intp]:
         missing = [name for name in self._names if name not in names]

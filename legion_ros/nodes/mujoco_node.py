@@ -10,9 +10,9 @@ import math
 import os
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
@@ -23,11 +23,10 @@ from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
-from legion_core.errors import ConfigurationError, SimulationError, SpaceError, TaskError
+from legion_core.errors import ConfigurationError, SimulationError, TaskError
 from legion_core.sim.plant import RESET_GAP_S, PlantState, RobotPlant
 from legion_core.spaces import Vector
 from legion_core.tasks import get_task, task_names
@@ -37,9 +36,10 @@ from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
+from legion_ros.robot_io import CommandInput
 from legion_ros.stamps import from_seconds
-from legion_ros.vector_messages import NamedReader, doubles, named_vector, pose_message
-from legion_sim2real.robot import RobotProfile
+from legion_ros.vector_messages import doubles, named_vector, pose_message, quaternion_of
+from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
 
 NAME = "mujoco_node"
 FLUSH_S = 0.2
@@ -55,11 +55,14 @@ EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "comm
 class MujocoSettings(ControlPathSettings):
     """Parameters of the simulator node."""
 
-    robot: str = parameter("mujoco", "Robot profile whose topics and joint names are spoken")
+    robot: str = parameter("mujoco", "Robot profile whose model, topics and joint names are used")
     mode: str = parameter("realtime", "Step by the clock or when a command comes", choices=("realtime", "lockstep"))
     real_time_factor: float = parameter(1.0, "Simulated seconds a second", minimum=0.05, maximum=20.0)
     rate_hz: float = parameter(
         0.0, "Control periods a simulated second; 0: as the profile says", minimum=0.0, maximum=200.0
+    )
+    command_interface: str = parameter(
+        "", "Command interface that is obeyed; empty: as the profile says", choices=("", *COMMAND_INTERFACES)
     )
     task: str = parameter("reach", "Task whose scene is simulated", choices=task_names(), dynamic=True)
     seed: int = parameter(0, "Seed of the scene's layout", minimum=0, maximum=2**31 - 1, dynamic=True)
@@ -84,7 +87,6 @@ class MujocoNode(Node):
         self._simulated_time = self._lockstep or settings.real_time_factor != 1.0
         self._profile = profile_of(settings)
         self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=1.0 / self._profile.rate_hz)
-        self._create_topics(self._profile)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rate, self._latency = RateMeter(), LatencyMeter()
         self._command_latency_s, self._published_at = math.nan, 0.0
@@ -96,6 +98,7 @@ class MujocoNode(Node):
         self._report_s = 0.9 / settings.report_hz
         self._viewer = _Viewer() if settings.viewer else None
         self._diagnostics = Diagnostics(self, self._report)
+        self._create_topics(self._profile)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._reset()
         if self._lockstep:
@@ -105,47 +108,29 @@ class MujocoNode(Node):
             self.create_timer(period_s, self._on_tick, clock=self._steady)
 
     def _create_topics(self, profile: RobotProfile) -> None:
-        self._joints = NamedReader(profile.joint_names, "joint command")
-        self._joint_publisher = own_publisher(self, JointState, profile.topics.joint_states)
+        self._hand = profile.kinematics() if profile.input == "cartesian" else None
+        if self._hand is None:
+            self._robot_publisher = own_publisher(self, JointState, profile.topics.joint_states)
+        else:
+            self._robot_publisher = own_publisher(self, PoseStamped, profile.topics.hand_pose)
         self._object_publisher = own_publisher(self, PoseStamped, topics.OBJECT)
         self._object2_publisher = own_publisher(self, PoseStamped, topics.OBJECT2)
         self._goal_publisher = own_publisher(self, PoseStamped, topics.GOAL)
-        self._gripper_publisher = own_publisher(self, JointState, topics.GRIPPER_STATE)
+        self._gripper_publisher = own_publisher(self, JointState, profile.gripper.state)
         self._episode_publisher = own_publisher(self, JointState, topics.EPISODE, EVENT)
         self._clock_publisher = own_publisher(self, ClockMessage, "/clock")
-        own_subscription(self, Float64MultiArray, profile.topics.position_command, self._on_positions)
-        own_subscription(self, Float64MultiArray, topics.GRIPPER_COMMAND, self._on_gripper)
-        own_subscription(self, JointTrajectory, profile.topics.trajectory_command, self._on_trajectory)
+        complain = partial(self._diagnostics.error, kind="bad_command")
+        self._commands = CommandInput(self, profile, self._on_command, self._on_gripper, complain)
         if self._settings.follow_task:
             own_subscription(self, String, topics.TASK, self._on_task, LATCHED)
         self.create_service(Trigger, topics.SIM_RESET, self._on_reset)
 
     # commands
 
-    def _on_gripper(self, message: Float64MultiArray) -> None:
-        if len(message.data) != 1 or not np.isfinite(message.data[0]):
-            self._diagnostics.error(f"{topics.GRIPPER_COMMAND}: expected one finite number", "bad_command")
-            return
-        self._gripper = message.data[0]
+    def _on_gripper(self, command: float) -> None:
+        self._gripper = command
         self._gripper_answered = True
         self._step_when_answered()
-
-    def _on_positions(self, message: Float64MultiArray) -> None:
-        wanted = self._profile.joint_names
-        if len(message.data) != len(wanted) or not np.isfinite(message.data).all():
-            self._diagnostics.error(
-                f"joint command of {len(message.data)} numbers; expected {len(wanted)} finite ones", "bad_command"
-            )
-            return
-        self._on_command(np.array(message.data))
-
-    def _on_trajectory(self, message: JointTrajectory) -> None:
-        if not message.points:
-            return
-        try:
-            self._on_command(self._joints.read(message.joint_names, message.points[-1].positions))
-        except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_command")
 
     def _on_command(self, positions: Vector) -> None:
         if self._begins:
@@ -232,6 +217,7 @@ class MujocoNode(Node):
     def _begin(self) -> None:
         state = self._plant.state()
         self._command, self._gripper = state.joint_positions, -1.0
+        self._commands.restart(state.joint_positions)
         self._begins = False
         self._publish(state)
 
@@ -256,20 +242,26 @@ class MujocoNode(Node):
 
     def _messages(self, state: PlantState, stamp: Time) -> list[tuple[Publisher, Any]]:
         """Scene, gripper and at last joints; made before any is published, so that who needs them all wakes once."""
-        frame = self._profile.base_frame
-        opening = named_vector(stamp, ("gripper_opening",), (state.gripper_opening,))
-        joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
-        joints.velocity = doubles(state.joint_velocities)
-        joints.effort = doubles(state.joint_efforts)
+        frame, gripper = self._profile.base_frame, self._profile.gripper
+        opening = named_vector(stamp, gripper.joints, gripper.positions(state.gripper_opening))
         messages = [
             (self._object_publisher, pose_message(stamp, frame, state.object_position, state.object_quaternion)),
             (self._goal_publisher, pose_message(stamp, frame, state.goal_position)),
             (self._gripper_publisher, opening),
-            (self._joint_publisher, joints),
+            (self._robot_publisher, self._robot_message(state, stamp)),
         ]
         if state.object2_position is not None:
             messages.insert(0, (self._object2_publisher, pose_message(stamp, frame, state.object2_position)))
         return messages
+
+    def _robot_message(self, state: PlantState, stamp: Time) -> JointState | PoseStamped:
+        if self._hand is not None:
+            hand = self._hand.forward(state.joint_positions)
+            return pose_message(stamp, self._profile.base_frame, hand.position, quaternion_of(hand.rotation))
+        joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
+        joints.velocity = doubles(state.joint_velocities)
+        joints.effort = doubles(state.joint_efforts)
+        return joints
 
     def _episode_is_due(self) -> bool:
         """Now and then, and at the beginning, success and end of an episode."""

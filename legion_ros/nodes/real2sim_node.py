@@ -6,12 +6,9 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
-from legion_core.errors import SpaceError
 from legion_core.spaces import ObservationSpec, Vector
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, RateMeter
@@ -19,14 +16,15 @@ from legion_ros.inputs import ExactInputs, LatestInputs, Sample
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import input_subscription, own_publisher
-from legion_ros.stamps import from_ns, to_ns, to_seconds
-from legion_ros.vector_messages import NamedReader, named_vector, position_of
+from legion_ros.qos import own_publisher
+from legion_ros.robot_io import RobotInput, gripper_input, pose_input
+from legion_ros.stamps import NS_PER_S, from_ns
+from legion_ros.vector_messages import named_vector
 from legion_sim2real.real2sim import RobotState, Scene
 from legion_sim2real.robot import RobotProfile
 
 NAME = "real2sim_node"
-JOINTS = "joint states"
+ROBOT, GRIPPER = "the robot's state", "the gripper's state"
 
 
 @dataclass(frozen=True)
@@ -49,44 +47,23 @@ class Real2SimNode(Node):
         profile = profile_of(settings)
         self._spec = ObservationSpec()
         self._real2sim = profile.make_real2sim(self._spec)
-        self._joints = NamedReader(profile.joint_names, profile.topics.joint_states)
         objects = (topics.OBJECT, topics.OBJECT2) if settings.second_object else (topics.OBJECT,)
         self._inputs = _make_inputs(profile, objects)
         self._rate = RateMeter()
         self._publisher = own_publisher(self, JointState, topics.OBSERVATION)
-        listen = partial(input_subscription, self, profile)
-        for topic in (*objects, topics.GOAL):
-            listen(PoseStamped, topic, partial(self._on_pose, topic))
-        listen(JointState, topics.GRIPPER_STATE, self._on_gripper)
-        listen(JointState, profile.topics.joint_states, self._on_joints)
         self._diagnostics = Diagnostics(self, self._report)
+        complain = partial(self._diagnostics.error, kind="bad_input")
+        for topic in (*objects, topics.GOAL):
+            pose_input(self, profile, topic, partial(self._put, topic), complain)
+        gripper_input(self, profile, partial(self._put, GRIPPER), complain)
+        RobotInput(self, profile, partial(self._put, ROBOT), complain)
 
-    def _on_pose(self, topic: str, message: PoseStamped) -> None:
-        position = position_of(message)
-        if not np.isfinite(position).all():
-            self._diagnostics.error(f"{topic}: position is not finite", "bad_input")
-            return
-        self._put(topic, message, position)
-
-    def _on_gripper(self, message: JointState) -> None:
-        if len(message.position) != 1 or not 0.0 <= message.position[0] <= 1.0:
-            self._diagnostics.error(f"{topics.GRIPPER_STATE}: expected one position, 0 closed to 1 open", "bad_input")
-            return
-        self._put(topics.GRIPPER_STATE, message, np.array(message.position))
-
-    def _on_joints(self, message: JointState) -> None:
-        try:
-            self._put(JOINTS, message, self._joints.read(message.name, message.position))
-        except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_input")
-
-    def _put(self, name: str, message: JointState | PoseStamped, value: Vector) -> None:
+    def _put(self, name: str, stamp_ns: int, value: Vector) -> None:
         """One more input; with the set complete, one observation with the stamp of its joint state."""
-        stamp_ns = to_ns(message.header.stamp)
         inputs = self._inputs.put(name, Sample(stamp_ns, value))
         if inputs is None:
             return
-        state = RobotState(to_seconds(message.header.stamp), inputs[JOINTS], float(inputs[topics.GRIPPER_STATE][0]))
+        state = RobotState(stamp_ns / NS_PER_S, inputs[ROBOT], float(inputs[GRIPPER][0]))
         scene = Scene(inputs[topics.OBJECT], inputs.get(topics.OBJECT2), inputs[topics.GOAL])
         observation = self._real2sim.observe(state, scene)
         self._publisher.publish(named_vector(from_ns(stamp_ns), self._spec.fields, observation, frame="sim"))
@@ -99,11 +76,11 @@ class Real2SimNode(Node):
 
 def _make_inputs(profile: RobotProfile, objects: tuple[str, ...]) -> ExactInputs | LatestInputs:
     if profile.sync == "exact":
-        return ExactInputs((JOINTS, topics.GRIPPER_STATE, topics.GOAL, *objects))
+        return ExactInputs((ROBOT, GRIPPER, topics.GOAL, *objects))
     oldest_s = profile.load_safety().object_timeout_s
     # a goal is a wish, not a measurement: it does not age
-    ages = {topics.GRIPPER_STATE: oldest_s, topics.GOAL: math.inf, **dict.fromkeys(objects, oldest_s)}
-    return LatestInputs(JOINTS, ages, 1.0 / profile.rate_hz)
+    ages = {GRIPPER: oldest_s, topics.GOAL: math.inf, **dict.fromkeys(objects, oldest_s)}
+    return LatestInputs(ROBOT, ages, 1.0 / profile.rate_hz)
 
 
 def main() -> None:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
-import pinocchio
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Float64MultiArray
+from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
-from trajectory_msgs.msg import JointTrajectory
 
 from legion_core.errors import SpaceError
 from legion_core.spaces import ACTION_FIELDS, Vector
@@ -25,9 +24,10 @@ from legion_ros.managed import ManagedNode
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, command_publisher, input_subscription, own_publisher, own_subscription
+from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
+from legion_ros.robot_io import CommandOutput, RobotInput
 from legion_ros.stamps import NS_PER_S, from_seconds, to_seconds
-from legion_ros.vector_messages import NamedReader, float64_array, pose_message, trajectory_message
+from legion_ros.vector_messages import NamedReader, pose_message, quaternion_of
 from legion_sim2real.kinematics import Pose
 from legion_sim2real.real2sim import RobotState
 from legion_sim2real.robot import COMMAND_INTERFACES
@@ -78,20 +78,11 @@ class Sim2RealNode(ManagedNode):
         profile = self._profile
         self._sim2real = profile.make_sim2real()
         self._silence_s = min(self._sim2real.guard.limits.action_timeout_s, SILENT_PERIODS / profile.rate_hz)
-        self._joints = NamedReader(profile.joint_names, profile.topics.joint_states)
         self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
-        self._forward = profile.command_interface == "forward_position"
-        joints = (Float64MultiArray, profile.topics.position_command)
-        if not self._forward:
-            joints = (JointTrajectory, profile.topics.trajectory_command)
-        self._made = [
-            command_publisher(self, profile, Float64MultiArray, topics.GRIPPER_COMMAND),
-            command_publisher(self, profile, *joints),
-            own_publisher(self, PoseStamped, topics.TARGET_POSE),
-        ]
-        self._gripper_publisher, self._command_publisher, self._target_publisher = self._made
+        self._output = CommandOutput(self, profile)
+        self._target_publisher = own_publisher(self, PoseStamped, topics.TARGET_POSE)
+        self._input = RobotInput(self, profile, self._on_state, partial(self._diagnostics.error, kind="bad_input"))
         self._heard = [
-            input_subscription(self, profile, JointState, profile.topics.joint_states, self._on_joints),
             own_subscription(self, JointState, topics.ACTION, self._on_action),
             # volatile, so that it hears every publisher; its own state it knows
             own_subscription(self, Bool, topics.E_STOP, self._on_e_stop_topic, EVENT),
@@ -106,8 +97,9 @@ class Sim2RealNode(ManagedNode):
         self.destroy_service(self._service)
         for subscription in self._heard:
             self.destroy_subscription(subscription)
-        for publisher in self._made:
-            self.destroy_publisher(publisher)
+        self.destroy_publisher(self._target_publisher)
+        self._input.destroy()
+        self._output.destroy()
         self._sim2real = self._state = self._pending = None
 
     def activate(self) -> None:
@@ -149,14 +141,9 @@ class Sim2RealNode(ManagedNode):
 
     # the stream
 
-    def _on_joints(self, message: JointState) -> None:
-        try:
-            positions = self._joints.read(message.name, message.position)
-        except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_input")
-            return
+    def _on_state(self, stamp_ns: int, joints: Vector) -> None:
         # the opening is the gripper's own business: no limit depends on it
-        state, before = RobotState(to_seconds(message.header.stamp), positions, math.nan), self._state
+        state, before = RobotState(stamp_ns / NS_PER_S, joints, math.nan), self._state
         self._state = state
         if self._simulated and before is not None and state.stamp_s - before.stamp_s > self._silence_s:
             self._begin_episode()
@@ -208,25 +195,19 @@ class Sim2RealNode(ManagedNode):
             self._send(sim2real.tick(state, self._now_s(state)))
 
     def _send(self, command: Command) -> None:
-        """Send what the guard let through, the joints first: they are what is waited for."""
+        """Send what the guard let through."""
         self._status = command.status
         if command.joint_positions is None:
             return
-        self._command_publisher.publish(self._joint_message(command.joint_positions))
-        if command.gripper is not None:
-            self._gripper_publisher.publish(float64_array((command.gripper,)))
+        self._output.send(command.joint_positions, command.gripper)
+        self._input.follow(command.joint_positions)
         if command.target_pose is not None and self._target_publisher.get_subscription_count():
             self._target_publisher.publish(self._target_message(command.target_pose))
 
-    def _joint_message(self, positions: Vector) -> Float64MultiArray | JointTrajectory:
-        if self._forward:
-            return float64_array(positions)
-        return trajectory_message(self._profile.joint_names, positions, 1.0 / self._profile.command_rate_hz)
-
     def _target_message(self, pose: Pose) -> PoseStamped:
-        quaternion = pinocchio.Quaternion(pose.rotation).coeffs()
         assert self._state is not None
-        return pose_message(from_seconds(self._state.stamp_s), self._profile.base_frame, pose.position, quaternion)
+        stamp, quaternion = from_seconds(self._state.stamp_s), quaternion_of(pose.rotation)
+        return pose_message(stamp, self._profile.base_frame, pose.position, quaternion)
 
     # time and reports
 

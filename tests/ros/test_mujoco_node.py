@@ -28,7 +28,8 @@ from legion_ros.stamps import to_ns
 from legion_ros.vector_messages import float64_array, trajectory_message
 from legion_sim2real.robot import load_profile
 
-JOINTS = load_profile("mujoco").joint_names
+PROFILE = load_profile("mujoco")
+JOINTS = PROFILE.joint_names
 
 
 class Talk:
@@ -41,10 +42,11 @@ class Talk:
         self.episodes = bench.listen(JointState, topics.EPISODE, EVENT)
         self.objects = bench.listen(PoseStamped, topics.OBJECT, EVENT)
         self.goals = bench.listen(PoseStamped, topics.GOAL, EVENT)
-        self.openings = bench.listen(JointState, topics.GRIPPER_STATE, EVENT)
+        self.openings = bench.listen(JointState, PROFILE.gripper.state, EVENT)
         self.reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
-        self.positions = bench.talk(Float64MultiArray, "lbr/forward_position_controller/commands")
-        self.gripper = bench.talk(Float64MultiArray, topics.GRIPPER_COMMAND)
+        if "command_interface" not in parameters:
+            self.positions = bench.talk(Float64MultiArray, "lbr/forward_position_controller/commands")
+        self.gripper = bench.talk(Float64MultiArray, PROFILE.gripper.command)
 
     def reset(self) -> None:
         """A new episode whose first messages have been heard by all."""
@@ -127,7 +129,7 @@ def test_a_command_that_is_none_is_named_and_ignored(bench: Any, values: Any) ->
 
 
 def test_trajectories_are_commands_too(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench, command_interface="joint_trajectory")
     trajectory = bench.talk(JointTrajectory, "lbr/joint_trajectory_controller/joint_trajectory")
     talk.reset()
     talk.gripper(float64_array((1.0,)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import JointState
@@ -22,7 +24,8 @@ from legion_ros.vector_messages import named_vector, pose_message
 from legion_sim2real.real2sim import RobotState, Scene
 from legion_sim2real.robot import load_profile
 
-JOINTS = load_profile("mujoco").joint_names
+PROFILE = load_profile("mujoco")
+JOINTS = PROFILE.joint_names
 Q = np.array([0.1, 0.5, -0.2, -1.3, 0.1, 0.9, 0.3])
 OBJECT, GOAL = np.array([0.5, 0.1, 0.02]), np.array([0.6, -0.1, 0.2])
 MS = 1_000_000
@@ -39,18 +42,25 @@ class Talk:
         self._joints = bench.talk(JointState, "lbr/joint_states")
         self._object = bench.talk(PoseStamped, topics.OBJECT)
         self._goal = bench.talk(PoseStamped, topics.GOAL)
-        self._gripper = bench.talk(JointState, topics.GRIPPER_STATE)
+        self._gripper = bench.talk(JointState, PROFILE.gripper.state)
 
     def joints(self, ns: int, names: Any = JOINTS, values: Any = Q) -> None:
         self._joints(named_vector(from_ns(ns), names, values))
 
-    def scene(self, ns: int, opening: float = 0.5, position: Any = OBJECT) -> None:
-        self._object(pose_message(from_ns(ns), "lbr_link_0", position))
+    def scene(self, ns: int, opening: float = 0.5, position: Any = OBJECT, frame: str = "lbr_link_0") -> None:
+        self._object(pose_message(from_ns(ns), frame, position))
         self._goal(pose_message(from_ns(ns), "lbr_link_0", GOAL))
         self._gripper(named_vector(from_ns(ns), ("gripper_opening",), (opening,)))
 
     def report(self) -> str:
         return " ".join(status.message for report in self.reports for status in report.status)
+
+
+def own_profile(folder: Path, **changes: Any) -> Path:
+    """The file of a profile that is the simulator's but for `changes`."""
+    data = yaml.safe_load(resource("config/robots/mujoco.yaml").read_text(encoding="utf-8"))
+    (folder / "arm.yaml").write_text(yaml.safe_dump({**data, **changes}), encoding="utf-8")
+    return folder / "arm.yaml"
 
 
 def test_one_observation_for_each_stamp(bench: Any) -> None:
@@ -114,13 +124,55 @@ def test_bad_joint_states_are_named(bench: Any, names: Any, values: Any, message
     assert not talk.observations
 
 
-@pytest.mark.parametrize(("opening", "position"), [(1.5, OBJECT), (math.nan, OBJECT), (0.5, [math.nan, 0.0, 0.0])])
-def test_bad_scenes_are_reported(bench: Any, opening: float, position: Any) -> None:
+@pytest.mark.parametrize(
+    ("opening", "position", "message"),
+    [
+        (math.nan, OBJECT, "legion/gripper/state: not a finite number: gripper_opening"),
+        (0.5, [math.nan, 0.0, 0.0], "legion/scene/object: position is not finite"),
+    ],
+)
+def test_bad_scenes_are_reported(bench: Any, opening: float, position: Any, message: str) -> None:
     talk = Talk(bench)
     talk.scene(20 * MS, opening, position)
     talk.joints(20 * MS)
-    assert bench.until(lambda: "expected one position" in talk.report() or "not finite" in talk.report())
+    assert bench.until(lambda: message in talk.report())
     assert not talk.observations
+
+
+def test_a_pose_in_a_frame_that_nobody_knows_is_named_and_not_used(bench: Any) -> None:
+    talk = Talk(bench)
+    talk.scene(20 * MS, frame="map")
+    talk.joints(20 * MS)
+    assert bench.until(lambda: "legion/scene/object: frame_id = 'map'; allowed: lbr_link_0" in talk.report())
+    assert not talk.observations
+    talk.scene(40 * MS, frame="")
+    talk.joints(40 * MS)
+    assert bench.until(lambda: talk.observations)
+
+
+def test_a_gripper_of_other_units_and_names_is_read_by_its_profile(bench: Any, tmp_path: Path) -> None:
+    gripper = {
+        "command": "hand/command",
+        "state": "hand/joint_states",
+        "joints": ["left", "right"],
+        "open": [0.04, -0.04],
+        "closed": [0.0, 0.0],
+        "command_open": [0.08, 20.0],
+        "command_closed": [0.0, 20.0],
+    }
+    bench.start(Real2SimNode, robot=own_profile(tmp_path, gripper=gripper))
+    observations = bench.listen(JointState, topics.OBSERVATION)
+    messages = (
+        (JointState, "hand/joint_states", named_vector(from_ns(MS), ("other", "right", "left"), (9.0, -0.03, 0.02))),
+        (PoseStamped, topics.OBJECT, pose_message(from_ns(MS), "", OBJECT)),
+        (PoseStamped, topics.GOAL, pose_message(from_ns(MS), "", GOAL)),
+        (JointState, "lbr/joint_states", named_vector(from_ns(MS), JOINTS, Q)),
+    )
+    for kind, topic, message in messages:
+        bench.talk(kind, topic)(message)
+    assert bench.until(lambda: observations)
+    values = dict(zip(observations[0].name, observations[0].position, strict=True))
+    assert values["gripper_opening"] == pytest.approx((0.5 + 0.75) / 2)
 
 
 def test_what_has_not_come_is_named(bench: Any) -> None:
@@ -129,8 +181,8 @@ def test_what_has_not_come_is_named(bench: Any) -> None:
     assert bench.until(lambda: f"{topics.OBJECT} has not come yet" in talk.report())
 
 
-def test_on_a_robot_old_poses_stop_the_observations(bench: Any) -> None:
-    talk = Talk(bench, robot="gazebo")
+def test_on_a_robot_old_poses_stop_the_observations(bench: Any, tmp_path: Path) -> None:
+    talk = Talk(bench, robot=own_profile(tmp_path, driver="ros2_control", sync="latest"))
     talk.scene(1000 * MS)
     talk.joints(1010 * MS)
     assert bench.until(lambda: len(talk.observations) == 1)
@@ -145,8 +197,6 @@ def test_a_robot_without_calibration_is_a_clear_error(bench: Any) -> None:
 
 
 def test_a_profile_of_ones_own(bench: Any, tmp_path: Path) -> None:
-    file = tmp_path / "mine.yaml"
-    text = resource("config/robots/mujoco.yaml").read_text(encoding="utf-8")
-    file.write_text(text.replace("joint_states: lbr/joint_states", "joint_states: arm/joint_states"), encoding="utf-8")
-    bench.start(Real2SimNode, robot=file)
+    names = {**dataclasses.asdict(PROFILE.topics), "joint_states": "arm/joint_states"}
+    bench.start(Real2SimNode, robot=own_profile(tmp_path, topics=names))
     bench.talk(JointState, "arm/joint_states")

@@ -36,7 +36,7 @@ class Talk:
         self.bench = bench
         self.node = bench.start(Sim2RealNode, **parameters)
         self.commands = bench.listen(Float64MultiArray, FORWARD)
-        self.grippers = bench.listen(Float64MultiArray, topics.GRIPPER_COMMAND)
+        self.grippers = bench.listen(Float64MultiArray, PROFILE.gripper.command)
         self.reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
         self._joints = bench.talk(JointState, "lbr/joint_states")
         self._action = bench.talk(JointState, topics.ACTION)
