@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -13,10 +15,34 @@ from legion_core import config
 from legion_core.config import require
 from legion_core.errors import CalibrationError
 from legion_core.spaces import Vector
+from legion_sim2real.registration import align
 
 Triple = tuple[float, float, float]
-MIN_SPREAD_M = 0.01
-"""Point pairs closer to one line than this cannot fix a rotation."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How a calibration was made, for whoever reads its file.
+
+    `date` (ISO 8601, UTC), `tool` with its version, `method`, `source` file; `measurements` by number, of which the
+    `rejected` ones were not used; what each is off by in `residuals_mm` (and `residuals_deg`, where orientations were
+    measured), and the root mean square of the used ones.
+    """
+
+    date: str
+    tool: str
+    method: str
+    source: str
+    measurements: int
+    rejected: tuple[str, ...]
+    rms_mm: float
+    residuals_mm: tuple[float, ...]
+    rms_deg: float | None = None
+    residuals_deg: tuple[float, ...] | None = None
+
+    def as_yaml(self) -> dict[str, Any]:
+        """The mapping that stands in the file."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in vars(self).items() if v is not None}
 
 
 @dataclass(frozen=True)
@@ -26,26 +52,33 @@ class CalibrationSettings:
     translation_m: Triple
     rotation_rpy_deg: Triple
     scale: float
+    made: Made | None = None
 
     def __post_init__(self) -> None:
-        require(all(map(math.isfinite, self.translation_m)), "translation_m", self.translation_m, "finite numbers")
-        require(
-            all(map(math.isfinite, self.rotation_rpy_deg)), "rotation_rpy_deg", self.rotation_rpy_deg, "finite numbers"
-        )
+        require_finite("translation_m", self.translation_m)
+        require_finite("rotation_rpy_deg", self.rotation_rpy_deg)
         require(0.1 <= self.scale <= 10, "scale", self.scale, "0.1 to 10")
+
+
+def require_finite(key: str, values: Sequence[float]) -> None:
+    """Raise ConfigurationError unless all of the values are finite."""
+    require(all(map(math.isfinite, values)), key, values, "finite numbers")
 
 
 class Calibration:
     """The similarity sim = scale * rotation @ world + translation; `rotation` (3, 3), `translation` (3,) in sim metres.
 
+    `made` says how it was found, None where nobody wrote that down.
+
     Raises:
         CalibrationError: a number is not finite, the matrix is no rotation or the scale is not positive.
     """
 
-    def __init__(self, rotation: Vector, translation: Vector, scale: float = 1.0) -> None:
+    def __init__(self, rotation: Vector, translation: Vector, scale: float = 1.0, made: Made | None = None) -> None:
         self.rotation = np.asarray(rotation, float)
         self.translation = np.asarray(translation, float)
         self.scale = float(scale)
+        self.made = made
         if self.rotation.shape != (3, 3) or self.translation.shape != (3,):
             raise CalibrationError("a calibration needs a 3 x 3 rotation and a translation of 3 numbers")
         if not (np.isfinite(self.rotation).all() and np.isfinite(self.translation).all() and 0 < self.scale < np.inf):
@@ -64,7 +97,7 @@ class Calibration:
         """
         settings = config.load(CalibrationSettings, path)
         rotation = rotation_from_rpy(*np.radians(settings.rotation_rpy_deg))
-        return cls(rotation, np.array(settings.translation_m), settings.scale)
+        return cls(rotation, np.array(settings.translation_m), settings.scale, settings.made)
 
     def save(self, path: Path | str) -> None:
         """Write the YAML file that `load` reads."""
@@ -73,7 +106,7 @@ class Calibration:
             "rotation_rpy_deg": np.degrees(rpy_from_rotation(self.rotation)).tolist(),
             "scale": self.scale,
         }
-        Path(path).write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+        write_yaml(path, data, self.made)
 
     @classmethod
     def fit(cls, world: Vector, sim: Vector, with_scale: bool = False) -> tuple[Calibration, Vector]:
@@ -82,21 +115,8 @@ class Calibration:
         Raises:
             CalibrationError: fewer than three pairs, unequal shapes, a number that is not finite or points on one line.
         """
-        world, sim = np.asarray(world, float), np.asarray(sim, float)
-        if world.shape != sim.shape or world.ndim != 2 or world.shape[1] != 3 or len(world) < 3:
-            raise CalibrationError(f"expected at least three pairs of points, got shapes {world.shape} and {sim.shape}")
-        if not (np.isfinite(world).all() and np.isfinite(sim).all()):
-            raise CalibrationError("a calibration point is not finite")
-        a, b = world - world.mean(0), sim - sim.mean(0)
-        for name, points in (("world", a), ("simulation", b)):
-            if np.linalg.svd(points, compute_uv=False)[1] < MIN_SPREAD_M:
-                raise CalibrationError(f"the {name} points lie on one line; spread them over the workspace")
-        u, spread, vt = np.linalg.svd(b.T @ a)
-        handed = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        rotation = u @ np.diag(handed) @ vt
-        scale = float(spread @ handed / np.square(a).sum()) if with_scale else 1.0
-        calibration = cls(rotation, sim.mean(0) - scale * rotation @ world.mean(0), scale)
-        return calibration, np.linalg.norm(calibration.to_sim(world) - sim, axis=1)
+        found = cls(*align(world, sim, with_scale, ("world", "simulation")))
+        return found, np.linalg.norm(found.to_sim(np.asarray(world, float)) - sim, axis=1)
 
     def to_sim(self, points: Vector) -> Vector:
         """World points (..., 3) in the simulation frame."""
@@ -116,6 +136,20 @@ class Calibration:
     def rotation_to_world(self, rotation: Vector) -> Vector:
         """An orientation (3, 3) of the simulation frame in the world frame."""
         return self.rotation.T @ rotation
+
+
+def write_yaml(path: Path | str, data: dict[str, Any], made: Made | None) -> None:
+    """Write a calibration's file: its numbers, and how it was made.
+
+    Raises:
+        CalibrationError: the file cannot be written.
+    """
+    if made is not None:
+        data = {**data, "made": made.as_yaml()}
+    try:
+        Path(path).write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    except OSError as error:
+        raise CalibrationError(f"cannot write {path}: {error.strerror}") from error
 
 
 def rotation_from_rpy(roll: float, pitch: float, yaw: float) -> Vector:

@@ -99,7 +99,7 @@ class ArmKinematics:
         return math.sqrt(max(float(np.linalg.det(jacobian @ jacobian.T)), 0.0))
 
     def smallest_singular_value(self, q: Vector) -> float:
-        """Speed (m/s, rad/s) of the hand in its slowest direction for joint velocities of norm 1; 0 at a singularity."""
+        """Speed (m/s, rad/s) of the hand in its slowest direction at joint speeds of norm 1; 0 at a singularity."""
         return float(np.linalg.svd(self.jacobian(q), compute_uv=False)[-1])
 
     def joint_margin(self, q: Vector) -> float:

@@ -76,7 +76,7 @@ def test_fit_never_mirrors(calibration):
             np.random.default_rng(0).uniform(size=(4, 3)),
             "world points lie on one line",
         ),
-        (np.random.default_rng(0).uniform(size=(4, 3)), np.zeros((4, 3)), "simulation points lie on one line"),
+        (np.random.default_rng(0).uniform(size=(4, 3)), np.zeros((4, 3)), "simulation points lie within 0 mm"),
     ],
 )
 def test_fit_refuses_points_that_fix_nothing(world, sim, message):
