@@ -6,18 +6,26 @@ import argparse
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from ctypes.util import find_library
-from dataclasses import dataclass
 from pathlib import Path
 
 from legion_core.errors import LegionError
+from legion_ros.cli.common import add_network_argument, enter_domain
 from legion_ros.domain import domain_id
+from legion_ros.findings import ADVICE, GOOD, WRONG, Finding, report
+from legion_ros.realtime import HOW_TO_GET_IT, PRIORITIES, Grant, memory_lockable, obtainable, prioritise
+from legion_ros.starter import log_folder
 
-GOOD, ADVICE, WRONG = "ok", "note", "WRONG"
 PYTHONS = ((3, 10), (3, 13))
 MEMORY_NEEDED_GB = 2.5
+DISK_NEEDED_GB = 1.0
+STAGE_NAMES = ("mock", "air", "slow", "full")
+SURVEY_PRIORITY = min(PRIORITIES.values()) - 1
+SURVEY_S = 4.0
+"""How long a running robot is listened to."""
 PACKAGES = {
     "numpy": "",
     "scipy": "",
@@ -39,34 +47,25 @@ TRAINING = ("torch", "tensorboard", "matplotlib", "sklearn", "jinja2", "bnpy")
 MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report: what was looked at, how it is, and how to mend it."""
-
-    state: str
-    what: str
-    detail: str
-    mend: str = ""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
+    parser.add_argument("--robot", default="", metavar="NAME|FILE", help="check this robot, which must be running")
+    parser.add_argument("--stage", default="mock", choices=STAGE_NAMES, help="... before this stage of commissioning")
+    parser.add_argument("--namespace", default="", help="... in this ROS namespace")
+    parser.add_argument("--yes", action="store_true", help="... and try its emergency stop without asking")
+    add_network_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """0 when nothing is wrong; notes are no faults."""
+    if options.robot:
+        enter_domain(options)
     findings = [finding for check in CHECKS for finding in check()]
     if all(finding.state != WRONG for finding in findings):  # what follows is made of those packages
-        findings += [*_robots(), *_bundle(options.policy)]
-    width = max(len(finding.what) for finding in findings)
-    for finding in findings:
-        print(f"{finding.state:<5}  {finding.what:<{width}}  {finding.detail}")
-        if finding.mend:
-            print(f"{'':<{width + 9}}-> {finding.mend}")
-    wrong = sum(finding.state == WRONG for finding in findings)
-    print("nothing is wrong" if not wrong else f"{wrong} thing{'s are' if wrong > 1 else ' is'} wrong")
-    return int(wrong > 0)
+        findings += _bundle(options.policy)
+        findings += _robot(options) if options.robot else _robots()
+    return int(report(findings) > 0)
 
 
 def _python() -> Iterator[Finding]:
@@ -144,6 +143,23 @@ def _memory() -> Iterator[Finding]:
     yield Finding(GOOD, "processors", f"{len(os.sched_getaffinity(0))}")
 
 
+def _scheduling() -> Iterator[Finding]:
+    grant = obtainable()
+    good = grant is Grant.ROUND_ROBIN
+    detail = f"{grant.value} for the control path, memory {'' if memory_lockable() else 'not '}lockable"
+    mend = "" if good else f"under load commands will come late: {HOW_TO_GET_IT}"
+    yield Finding(GOOD if good else ADVICE, "scheduling", detail, mend)
+
+
+def _logs() -> Iterator[Finding]:
+    folder = log_folder().parent
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free_gb = shutil.disk_usage(existing).free / 2**30
+    good = free_gb >= DISK_NEEDED_GB and os.access(existing, os.W_OK)
+    mend = "" if good else f"set ROS_LOG_DIR to a writable folder with {DISK_NEEDED_GB:g} GB"
+    yield Finding(GOOD if good else ADVICE, "logs", f"{folder}, {free_gb:.1f} GB free", mend)
+
+
 def _display() -> Iterator[Finding]:
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     mend = "" if display else "only needed for --viewer and RViz"
@@ -168,6 +184,31 @@ def _robots() -> Iterator[Finding]:
     yield from map(check, profile_names())
 
 
+def _robot(options: argparse.Namespace) -> Iterator[Finding]:
+    """The robot's files, then the robot itself and the graph that drives it."""
+    from legion_ros.client import LegionClient
+    from legion_ros.commissioning import STAGES, Commissioning
+    from legion_ros.survey import survey
+
+    try:
+        commissioning = Commissioning(options.robot, STAGES[options.stage])
+    except LegionError as error:
+        yield Finding(WRONG, f"robot {options.robot}", str(error))
+        return
+    yield from commissioning.files()
+    yield from commissioning.machine()
+    with LegionClient(options.namespace, name="legion_doctor") as client:
+        prioritise(SURVEY_PRIORITY)  # or the lateness of this process would be taken for the robot's
+        seen = survey(client, commissioning.profile, SURVEY_S)
+        yield from commissioning.graph(seen)
+        yield from commissioning.emergency_stop(client, seen, lambda: options.yes or _agreed())
+
+
+def _agreed() -> bool:
+    question = "Engage the emergency stop once, and clear it again? [y/N] "
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+
+
 def _bundle(folder: str) -> Iterator[Finding]:
     from legion_core.bundle import DEFAULT_BUNDLE, PolicyBundle
 
@@ -188,5 +229,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     _domain,
     _shared_memory,
     _memory,
+    _scheduling,
+    _logs,
     _display,
 )
