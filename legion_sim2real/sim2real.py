@@ -44,6 +44,7 @@ class Sim2RealConfig:
     speed_scale: float
     leash_m: float
     smoothing_s: float
+    robot_lag_s: float
     hand_low_m: Triple
     hand_high_m: Triple
     posture_rad: tuple[float, float, float, float, float, float, float]
@@ -55,6 +56,7 @@ class Sim2RealConfig:
             ("speed_scale", 0.01, 1.0),
             ("leash_m", 0.005, 0.2),
             ("smoothing_s", 0.001, 1.0),
+            ("robot_lag_s", 0.0, 0.2),
             ("posture_rate_hz", 0.0, 10.0),
             ("avoid_margin_rad", 0.0, 0.5),
         ):
@@ -173,6 +175,7 @@ class Sim2Real:
             self._gripper = float(action[3])
         if period is None or self._target is None:
             joints = guard.anchor(state, now_s)
+            self._follower = joints.copy()
             target = self._kinematics.forward(joints).position
         else:
             factor = guard.speed_factor(now_s)
@@ -206,8 +209,8 @@ class Sim2Real:
         joints = self.guard.position
         assert joints is not None  # a period exists only where there was a command
         if period == 0.0:
-            return joints.copy()
-        pose, jacobian = self._kinematics.forward_and_jacobian(joints)
+            return joints
+        pose, jacobian = self._kinematics.forward_and_jacobian(self._follower)
         rate = -math.expm1(-period / self.config.smoothing_s) / period
         twist = np.empty(6)
         twist[:3] = target - pose.position
@@ -215,11 +218,15 @@ class Sim2Real:
         twist = self.guard.limit_twist(twist * rate, factor)
         limits = self.guard.limits
         step = damped_least_squares(
-            jacobian, twist, self._pull(joints), limits.singular_value_threshold, limits.max_damping
+            jacobian, twist, self._pull(self._follower), limits.singular_value_threshold, limits.max_damping
         )
         if step.smallest_singular_value < limits.singular_value_threshold:
             self.guard.note(Intervention.SINGULARITY)
-        return self.guard.send(step.velocity, jacobian, now_s, period, factor)
+        share = -math.expm1(-period / self.config.robot_lag_s) if self.config.robot_lag_s else 1.0
+        velocity = (self._follower + step.velocity * (period / share) - joints) / period
+        command = self.guard.send(velocity, jacobian, now_s, period, factor)
+        self._follower = self._follower + share * (command - self._follower)
+        return command
 
     def _pull(self, joints: Vector) -> Vector:
         """Joint velocity (7,) for the null space: towards the posture and away from the limits."""
