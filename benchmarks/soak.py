@@ -172,7 +172,7 @@ def main() -> int:
     parser.add_argument("--policy", default="", help="bundle folder (default: the shipped one)")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     options = parser.parse_args()
-    bundle = PolicyBundle.load(options.policy or None)
+    bundle, longest_ms = PolicyBundle.load(options.policy or None), longest_gap_ms()
     soak = Soak(warm_up_s=SECONDS_A_TASK * len(bundle.manifest.tasks))
     lost = False
     try:
@@ -186,7 +186,7 @@ def main() -> int:
     except LegionError as error:
         print(f"soak: {error}", file=sys.stderr)
         lost = True
-    figures = report(soak, longest_gap_ms())
+    figures = report(soak, longest_ms)
     show(figures)
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 import numpy as np
 from std_msgs.msg import Bool
@@ -23,6 +24,8 @@ from legion_ros.findings import ADVICE, GOOD, WRONG, Finding, judged
 from legion_ros.qos import EVENT, own_publisher
 from legion_ros.realtime import HOW_TO_GET_IT, Grant, obtainable
 from legion_ros.survey import Stream, Survey
+from legion_sim2real.calibration import Calibration
+from legion_sim2real.camera import CameraCalibration
 from legion_sim2real.limits import SafetyLimits
 from legion_sim2real.robot import load_profile
 
@@ -60,6 +63,9 @@ LATCH = ("tracking_error", "outside_joint_limits")
 SHIPPED_SAFETY = "config/safety.yaml"
 RATE_SHARE = 0.95
 """Of the rate that is wanted; the rest is the survey's own jitter."""
+RMS_MM = 5.0
+"""Half of the calibration error that the policy was shown to bear (docs/reliability.md)."""
+AGE_DAYS = 30
 OBJECT_RATE_HZ = 5.0
 NEAR_M = 0.1
 """Objects may lie so far outside the box of the hand: it is the fingers that touch them."""
@@ -105,7 +111,9 @@ class Commissioning:
                 f"the hand stays {floor_m:.2f} m above the table",
                 f"{profile.safety}: workspace_low_m z of at least {wanted:.2f} for this stage",
             )
-        yield from self._calibration()
+        yield self._calibrated("calibration", profile.load_calibration)
+        if profile.camera is not None:
+            yield self._calibrated("camera", profile.load_camera)
 
     def _speeds(self) -> Iterator[Finding]:
         """The stage's bounds on how fast the arm may become."""
@@ -139,13 +147,20 @@ class Commissioning:
             f"{file}: add {', '.join(missing)} to latch, so that the arm waits for somebody to look",
         )
 
-    def _calibration(self) -> Iterator[Finding]:
+    def _calibrated(self, what: str, load: Callable[[], Calibration | CameraCalibration]) -> Finding:
+        """How well table or camera were measured, and when."""
         try:
-            self.profile.load_calibration()
+            made = load().made
         except LegionError as error:
-            yield Finding(WRONG, "calibration", str(error), "legion calibrate")
-            return
-        yield Finding(GOOD, "calibration", str(self.profile.calibration))
+            return Finding(WRONG, what, str(error), "legion calibrate")
+        otherwise = WRONG if self.stage.scene and self._real else ADVICE
+        if made is None:
+            return judged(not self._real, what, "does not say how it was made", "legion calibrate", otherwise)
+        age = datetime.now(timezone.utc) - datetime.fromisoformat(made.date)
+        detail = f"{made.rms_mm:.1f} mm (root mean square), {made.measurements} measurements, {age.days} days old"
+        if made.rms_mm > RMS_MM:
+            return Finding(otherwise, what, detail, f"measure again: at most {RMS_MM:g} mm")
+        return judged(age.days <= AGE_DAYS, what, detail, "see that nothing has moved since: legion calibrate", ADVICE)
 
     # the running graph
 
@@ -219,17 +234,9 @@ class Commissioning:
             f"{seen.command_topic} from {', '.join(names) or 'nobody'}",
             "start the deployment (legion deploy, or the launch file)" if not names else "stop whoever else commands",
         )
-        controller = self.profile.controller
-        if self.profile.driver == "mujoco":
-            controller = "mujoco_node"
-        if controller is None:
-            yield Finding(ADVICE, "controller", "not named in the profile", "name it, so that its presence is checked")
-            return
-        present = any(name.endswith(f"/{controller}") for name in seen.followers)
-        detail = (
-            f"{controller} listens" if present else f"{controller} is not among {', '.join(seen.followers) or 'them'}"
-        )
-        yield judged(present, "controller", detail, f"ros2 control switch_controllers --activate {controller}")
+        listeners = f"{', '.join(sorted(set(seen.followers))) or 'nobody'} listens"
+        mend = f"activate {self.profile.controller}: see ros2 control list_controllers"
+        yield judged(seen.missing is None and bool(seen.followers), "controller", seen.missing or listeners, mend)
 
     def _description(self, seen: Survey) -> Iterator[Finding]:
         """The limits that the driver enforces against those that the guard knows."""
@@ -278,7 +285,7 @@ class Commissioning:
         """What the nodes say of themselves."""
         silent = [name for name in NODES if name not in seen.status]
         if silent:
-            yield Finding(WRONG, "nodes", f"no diagnostics of {', '.join(silent)}", "start the deployment, see its logs")
+            yield Finding(WRONG, "nodes", f"no diagnostics of {', '.join(silent)}", "start the deployment")
         for name, status in sorted(seen.status.items()):
             if status.level > 0:
                 yield Finding(WRONG, name, status.message, "see its log and /diagnostics")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from std_msgs.msg import String
 from legion_core.spaces import Vector
 from legion_ros import topics
 from legion_ros.client import LegionClient, NodeStatus
+from legion_ros.controllers import ControllerPresence
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.robot_io import RobotInput, gripper_input, pose_input
 from legion_ros.stamps import NS_PER_S
@@ -74,7 +76,10 @@ class Stream:
 
 @dataclass
 class Survey:
-    """What was heard during some seconds. Nodes are named with their namespaces; `urdf` is the driver's description."""
+    """What was heard during some seconds. Nodes are named with their namespaces.
+
+    `missing` is what keeps the profile's controller from its work, `urdf` the driver's description.
+    """
 
     joints: Stream
     gripper: Stream
@@ -83,6 +88,7 @@ class Survey:
     command_topic: str
     commanders: tuple[str, ...] = ()
     followers: tuple[str, ...] = ()
+    missing: str | None = None
     simulated_time: bool = False
     urdf: str = ""
     task: str = ""
@@ -116,7 +122,10 @@ def survey(client: LegionClient, profile: RobotProfile, seconds: float) -> Surve
             node.create_subscription(String, topic, partial(_note_description, seen, profile), LATCHED)
     for stream in seen.streams:
         stream.forget_times()
-    client.spin(seconds)
+    presence, end = ControllerPresence(node, profile), time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:  # it asks now and takes the answer later
+        seen.missing = presence.missing()
+        client.spin(min(left, 0.5))
     for stream in seen.streams:
         stream.publishers = _names(node.get_publishers_info_by_topic(stream.topic))
     seen.commanders = _names(node.get_publishers_info_by_topic(seen.command_topic))
