@@ -32,8 +32,20 @@ def test_arm_stands_1_266_m_tall_and_weighs_23_9_kg(description):
     assert sum(description.link(f"lbr_link_{i}").mass for i in range(8)) == pytest.approx(23.9, abs=0.01)
 
 
-def test_every_body_can_be_seen_and_touched(description):
-    for name, link in description.links.items():
+def test_the_iiwa_14_is_another_table_of_numbers():
+    description = load_description("iiwa14_r820")
+    joints = [description.joint(name) for name in description.arm_joints]
+    assert np.degrees([j.velocity for j in joints]) == pytest.approx((85, 85, 100, 75, 130, 135, 135))
+    assert np.degrees([j.upper for j in joints]) == pytest.approx(RANGE_DEG)
+    assert [j.effort for j in joints] == [320, 320, 176, 176, 110, 40, 40]
+    heights = np.cumsum([*(j.xyz[2] for j in joints), description.joint("lbr_ee_joint").xyz[2]])
+    assert heights[[1, 3, 5, 7]] == pytest.approx((0.36, 0.78, 1.18, 1.306)), "shoulder, elbow, wrist, flange"
+    assert sum(description.link(f"lbr_link_{i}").mass for i in range(8)) == pytest.approx(29.9, abs=0.01)
+
+
+@pytest.mark.parametrize("model", ["iiwa7_r800", "iiwa14_r820"])
+def test_every_body_can_be_seen_and_touched(model):
+    for name, link in load_description(model).links.items():
         if link.mass > 0:
             assert link.visuals and link.collisions, name
             assert np.linalg.eigvalsh(link.inertia).min() > 0, name
@@ -52,8 +64,9 @@ def test_home_pose_gives_the_hand_meta_worlds_orientation(description):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_mode_is_read_alike_by_pinocchio_and_mujoco(mode):
-    urdf = load_description(mode=mode).urdf
+@pytest.mark.parametrize("model", ["iiwa7_r800", "iiwa14_r820"])
+def test_every_mode_is_read_alike_by_pinocchio_and_mujoco(model, mode):
+    urdf = load_description(model, mode=mode).urdf
     arm = pinocchio.buildModelFromXML(urdf)
     simulated = mujoco.MjModel.from_xml_string(urdf)
     assert arm.nq == simulated.nq == 9
