@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -124,3 +125,36 @@ def test_resources_are_found() -> None:
         assert resource(name).is_file()
     with pytest.raises(ConfigurationError, match="not found in any of"):
         resource("config/nothing.yaml")
+
+
+def test_doctor_of_a_robot_that_is_not_there(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("legion_ros.cli.doctor.SURVEY_S", 0.1)
+    assert run("doctor", "--policy", str(bundle_folder), "--robot", "mujoco", "--yes") == 1
+    printed = capsys.readouterr().out
+    assert "nothing on lbr/joint_states" in printed
+    assert "from nobody" in printed
+    assert "sim2real_node says nothing" in printed
+
+
+def test_doctor_of_a_robot_without_profile(bundle_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--policy", str(bundle_folder), "--robot", "bender") == 1
+    assert "unknown robot 'bender'; allowed:" in capsys.readouterr().out
+
+
+def test_benchmarks_by_name_and_with_their_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+
+    def note(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        ran.append([Path(command[1]).name, *command[2:]])
+        return subprocess.CompletedProcess(command, int("soak.py" in ran[-1]))
+
+    monkeypatch.setattr("legion_ros.cli.bench.subprocess.run", note)
+    assert run("bench", "policy") == 0
+    assert run("bench", "soak", "--", "--minutes", "10") == 1
+    assert ran == [["bench_policy.py"], ["soak.py", "--minutes", "10"]]
+    ran.clear()
+    assert run("bench") == 0
+    assert ["bench_load.py"] in ran
+    assert not {"soak.py", "fault_matrix.py", "fuzz_bridge.py"} & {name for (name,) in ran}

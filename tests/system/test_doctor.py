@@ -1,0 +1,41 @@
+"""`legion doctor --robot` on a running graph: what it sees is what is there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("metaworld", reason="the simulator is not installed")
+
+from running import deployment
+from sensor_msgs.msg import JointState
+
+from legion_ros.cli.main import main
+from legion_ros.findings import ADVICE, GOOD, WRONG
+
+
+def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+    """What it says of each thing."""
+    main(["doctor", "--robot", "mujoco", *arguments])
+    lines = (re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines())
+    return {words[1]: words[0] for words in lines if words[0] in (GOOD, ADVICE, WRONG)}
+
+
+def test_a_rehearsal_in_simulation(capsys: pytest.CaptureFixture[str]) -> None:
+    with deployment() as (_, client):
+        said = doctor(capsys, "--yes")
+        seen = ("joint states", "joint states: source", "arm", "commands", "controller", "gripper", "object", "goal")
+        assert [said[what] for what in ("profile", *seen)] == [GOOD] * 9, said
+        for node in ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node"):
+            assert said[node] == GOOD, said
+        assert said["emergency stop"] == GOOD
+        assert client.wait(lambda: client.status_value("sim2real_node", "e_stop") == "False", 10.0)
+
+        intruder = client.node.create_publisher(JointState, "lbr/joint_states", 1)
+        said = doctor(capsys, "--stage", "slow")
+        client.node.destroy_publisher(intruder)
+        assert said["joint states: source"] == WRONG
+        assert said["max_speed_m_s"] == WRONG
+        assert said["emergency stop"] == WRONG, "nobody has agreed to the test"
