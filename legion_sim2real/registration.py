@@ -106,8 +106,11 @@ def register(
     """
     source, target = np.asarray(source, float), np.asarray(target, float)
     align(source, target, with_scale, names)
-    mirrored = _register(source * (1.0, 1.0, -1.0), target, with_scale, tolerance_m, names)
     found = _register(source, target, with_scale, tolerance_m, names)
+    try:
+        mirrored = _register(source * (1.0, 1.0, -1.0), target, with_scale, tolerance_m, names)
+    except CalibrationError:
+        mirrored = None
     if mirrored is not None and (found is None or MIRROR_FACTOR * _rms(mirrored) + FLOOR_M < _rms(found)):
         raise CalibrationError(
             f"the {names[1]} points are a mirror image of the {names[0]} points: "
@@ -118,7 +121,6 @@ def register(
             f"too few points agree: no {_majority(len(source), 3)} of the {len(source)} pairs fit one "
             f"{'similarity' if with_scale else 'rigid motion'} to {1e3 * tolerance_m:g} mm"
         )
-    align(source[found.used], target[found.used], with_scale, names)
     return found
 
 
@@ -154,6 +156,9 @@ def agreeing(
     `fit` makes a model of the measurements with the given indices, `least` of them at least, and raises
     CalibrationError where they are degenerate; `errors` are those (n,) of all measurements, in metres, each the norm of
     `numbers` independent ones. The model has that many `unknowns`.
+
+    Raises:
+        CalibrationError: those that agree are degenerate.
     """
     half = _majority(count, least)
     best: list[tuple[float, Model]] = []
@@ -174,16 +179,14 @@ def agreeing(
     used = np.zeros(count, bool)
     for _ in range(50):
         error = errors(model)
-        limit = min(max(noise * math.sqrt(_quantile(CERTAINTY, numbers)), FLOOR_M), tolerance_m)
+        explained = noise * math.sqrt(_quantile(CERTAINTY, numbers))
+        limit = min(max(explained, FLOOR_M, float(np.sort(error)[half - 1])), tolerance_m)
         if (error <= limit).sum() < half:
             return None
         if ((error <= limit) == used).all():
             break
         used = error <= limit
-        try:
-            model = fit(np.flatnonzero(used))
-        except CalibrationError:
-            return None
+        model = fit(np.flatnonzero(used))
         noise = _noise(float(np.square(errors(model)[used]).sum()), int(used.sum()), int(used.sum()), numbers, unknowns)
     return model, used
 
@@ -209,17 +212,17 @@ def _concentrate(
     errors: Callable[[Model], Vector],
     steps: int,
 ) -> Model | None:
-    """A model of the `half` that it fits best, reached from that of the `chosen`; None where they are degenerate."""
+    """A model of the `half` that it fits best, reached from that of the `chosen`, as far as they are not degenerate."""
     model: Model | None = None
-    try:
-        for _ in range(steps + 1):
+    for _ in range(steps + 1):
+        try:
             model = fit(chosen)
-            nearest = np.sort(np.argsort(errors(model))[:half])
-            if np.array_equal(nearest, chosen):
-                break
-            chosen = nearest
-    except CalibrationError:
-        return None
+        except CalibrationError:
+            break
+        nearest = np.sort(np.argsort(errors(model))[:half])
+        if np.array_equal(nearest, chosen):
+            break
+        chosen = nearest
     return model
 
 
