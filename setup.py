@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "legion_ros"
-NODES = ("language", "policy", "real2sim", "sim2real", "mujoco", "monitor")
+NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor")
 ROS_MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 
@@ -25,7 +25,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *(share(folder) for folder in ("launch", "urdf", "config", "config/gazebo", "config/robots", "config/train")),
+        *(share(folder) for folder in ("launch", "urdf", "config", "config/dds", "config/gazebo", "config/robots", "config/train")),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
     extras_require={

@@ -9,4 +9,9 @@ for setup in "/opt/ros/$ROS_DISTRO/setup.bash" /opt/legion/lbr/install/setup.bas
 done
 # `legion` is an executable of the package, as the nodes are
 export PATH="/opt/legion/install/legion_ros/lib/legion_ros:$PATH"
+# Fast DDS binds to loopback alone, unless somebody asks for another reach
+if [ "${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}" = LOCALHOST ]; then
+  export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
+  export FASTRTPS_DEFAULT_PROFILES_FILE=/opt/legion/install/legion_ros/share/legion_ros/config/dds/loopback.xml
+fi
 exec "$@"

@@ -21,6 +21,7 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit
@@ -33,7 +34,7 @@ from launch_ros.substitutions import FindPackageShare
 
 from legion_core.errors import LegionError
 from legion_ros.deployment import PACKAGE, DeploymentOptions, NodeSpec, deployment_graph
-from legion_ros.domain import claim_robot
+from legion_ros.domain import claim_robot, reach
 
 FIELDS = dataclasses.fields(DeploymentOptions)
 CLAIMS: list[IO[str]] = []
@@ -60,7 +61,8 @@ def _deploy(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         CLAIMS.append(claim_robot(options.root))
     except LegionError as error:
         raise RuntimeError(str(error)) from None  # launch prints the message of what it catches
-    actions = [action for spec in graph if _installed(spec) for action in _node(spec)]
+    actions = [SetEnvironmentVariable(name, value) for name, value in reach(options.network).items()]
+    actions += [action for spec in graph if _installed(spec) for action in _node(spec)]
     if options.bringup:
         actions.append(_bringup(options))
     if options.instruction:

@@ -25,8 +25,8 @@ from legion_sim2real.robot import COMMAND_INTERFACES, PROFILE_SUFFIXES, RobotPro
 PACKAGE = "legion_ros"
 BRINGUPS = {"gazebo": ("gazebo",), "ros2_control": ("mock", "hardware")}
 """What can also be launched for the robots of each driver."""
-LAUNCH_ONLY = ("bringup",)
-"""Options that need other packages of a ROS 2 installation."""
+LAUNCH_ONLY = ("bringup", "network")
+"""Options of the launch file alone: other packages of a ROS 2 installation, and what every command of `legion` has."""
 
 _NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -63,6 +63,7 @@ class DeploymentOptions:
     bringup: str = _option(
         "", "also launch the robot: mock or hardware by lbr_bringup, or gazebo", ("", *sum(BRINGUPS.values(), ()))
     )
+    network: bool = _option(False, "let other machines hear and be heard; false: this machine only")
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
@@ -212,6 +213,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         node("real2sim_node", {**robot, **rate}),
         node("sim2real_node", {**robot, **rate, **interface}, lifecycle=True),
         node("policy_node", policy, lifecycle=True),
+        node("watchdog_node", {**robot, **interface}),
         node("monitor_node", robot, critical=False),
     ]
     if driver == "mujoco":
@@ -288,7 +290,10 @@ def _parse(name: str, text: str, hint: type) -> Any:
         raise ConfigurationError(f"{name} = {text!r}; expected {kind}") from error
 
 
-NODE_NAMES = ("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node", "monitor_node")
+NODE_NAMES = (
+    *("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node"),
+    *("watchdog_node", "monitor_node"),
+)
 
 
 def _check_params_file(path: str) -> None:

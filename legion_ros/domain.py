@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import IO
 
 from legion_core.errors import ConfigurationError, DeploymentError
+from legion_core.resources import resource
 
 MAX_DOMAIN = 232
 """The largest domain whose UDP ports exist."""
 OWN_DOMAINS = range(1, 101)
 """Where graphs that are nobody else's business run."""
+_RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+_PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Where Fast DDS 2 and 3 look for their configuration."""
 
 
 def domain_id() -> int:
@@ -33,14 +37,31 @@ def domain_id() -> int:
     return int(text)
 
 
-def keep_local(network: bool = False) -> None:
-    """Keep ROS traffic of this process and its children on this machine, unless `network` or the environment asks."""
+def reach(network: bool = False) -> dict[str, str]:
+    """Environment variables that keep ROS traffic on this machine, or let it leave with `network`.
+
+    Fast DDS then binds its sockets to loopback alone. Another middleware is told to look for nobody elsewhere. Empty
+    where the environment asks for a reach of its own.
+    """
     if network:
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET"
-    elif os.environ.get("ROS_DISTRO") == "humble":
-        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
-    else:
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        return {_RANGE: "SUBNET"}
+    if os.environ.get("ROS_DISTRO") == "humble":
+        return {} if "ROS_LOCALHOST_ONLY" in os.environ else {"ROS_LOCALHOST_ONLY": "1"}
+    if os.environ.get(_RANGE, "LOCALHOST") != "LOCALHOST":
+        return {}
+    fast_dds = os.environ.get("RMW_IMPLEMENTATION", "") in ("", "rmw_fastrtps_cpp")
+    if not fast_dds or any(variable in os.environ for variable in _PROFILES):
+        return {_RANGE: "LOCALHOST"}
+    return {_RANGE: "SYSTEM_DEFAULT", **dict.fromkeys(_PROFILES, str(resource("config/dds/loopback.xml")))}
+
+
+def keep_local(network: bool = False) -> None:
+    """Give this process and its children the `reach`."""
+    if network:
+        for variable in _PROFILES:
+            if os.environ.get(variable, "").endswith("config/dds/loopback.xml"):
+                del os.environ[variable]
+    os.environ.update(reach(network))
 
 
 @contextmanager

@@ -87,6 +87,8 @@ def _run_cell(options: argparse.Namespace, given: DeploymentOptions) -> int:
     )
     require(not options.once, "once", True, "not with a cell")
     cell = load_cell(options.cell)
+    for robot in cell.robots:
+        require(not robot.bringup, "bringup", robot.bringup, "only with ros2 launch legion_ros deploy_cell.launch.py")
     domain = enter_domain(options)
     signal.signal(signal.SIGTERM, _end)
     progress, logs = Progress(sys.stderr), log_folder()
