@@ -109,6 +109,12 @@ class RobotDescription:
             raise DescriptionError(unknown("link", name, self.links))
         return self.links[name]
 
+    @property
+    def root(self) -> str:
+        """The link that no joint carries."""
+        carried = {joint.child for joint in self.joints.values()}
+        return next(name for name in self.links if name not in carried)
+
     def at_root(self, link: str) -> bool:
         """Whether the frame of `link` is that of the description's root, in which kinematics are expressed."""
         parents = {joint.child: joint for joint in self.joints.values()}
@@ -120,14 +126,13 @@ class RobotDescription:
         return True
 
 
-@cache
 def load_description(
     model: str = "iiwa7_r800",
     robot_name: str = "lbr",
     mode: str = "mock",
     joint_names: tuple[str, ...] | None = None,
 ) -> RobotDescription:
-    """The description expanded from `urdf/<model>.urdf.xacro`, or from the file `model`.
+    """The description expanded from `urdf/<model>.urdf.xacro`, or from the file `model`; the same object each time.
 
     `robot_name` prefixes every link and joint of the iiwas; `joint_names` are the arm's seven joints from base to
     flange, by default those of an iiwa.
@@ -135,6 +140,11 @@ def load_description(
     Raises:
         DescriptionError: an unknown mode or model, or a file that cannot be expanded or lacks a joint.
     """
+    return _loaded(model, robot_name, mode, joint_names or tuple(f"{robot_name}_{name}" for name in ARM_JOINTS))
+
+
+@cache
+def _loaded(model: str, robot_name: str, mode: str, joint_names: tuple[str, ...]) -> RobotDescription:
     import xacro  # takes 50 ms, which only those who expand a description should wait for
 
     if mode not in MODES:
@@ -146,7 +156,7 @@ def load_description(
         raise DescriptionError(f"unknown robot model {model!r}: {error}") from error
     except Exception as error:  # xacro raises whatever an expression in the file raises
         raise DescriptionError(f"cannot expand {path}: {error}") from error
-    return parse_urdf(urdf, joint_names or tuple(f"{robot_name}_{name}" for name in ARM_JOINTS))
+    return parse_urdf(urdf, joint_names)
 
 
 def parse_urdf(urdf: str, joint_names: tuple[str, ...]) -> RobotDescription:

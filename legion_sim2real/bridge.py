@@ -31,10 +31,12 @@ class SimulatedState(Protocol):
 class Bridge:
     """Observations out of, and commands into, a simulated arm: `legion_core.sim.ArmBridge` in the same process.
 
-    Attributes `real2sim` and `sim2real` are the objects that the nodes of those names hold. The guard is active.
+    Attributes `real2sim` and `sim2real` are the objects that the nodes of those names hold, `robot` is the arm of the
+    profile. The guard is active.
     """
 
     def __init__(self, profile: RobotProfile, spec: ObservationSpec) -> None:
+        self.robot = profile.embodiment()
         self.real2sim = profile.make_real2sim(spec)
         self.sim2real = profile.make_sim2real()
         self.sim2real.guard.activate()

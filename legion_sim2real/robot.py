@@ -13,6 +13,7 @@ import numpy as np
 from legion_core import config
 from legion_core.config import require
 from legion_core.description import ARM_JOINTS, RobotDescription, load_description
+from legion_core.embodiment import Embodiment
 from legion_core.errors import ConfigurationError, DescriptionError, unknown
 from legion_core.resources import resource, search_path
 from legion_core.spaces import ObservationSpec, Vector
@@ -268,6 +269,20 @@ class RobotProfile:
                 "write it as in config/calibration_mujoco.yaml and name that file"
             )
         return Calibration.load(_config_file(self.calibration))
+
+    def embodiment(self) -> Embodiment:
+        """The robot as the simulator builds it: its base stands where the calibration says.
+
+        Raises:
+            ConfigurationError: there is no calibration, or it is not upright and of scale 1.
+            DescriptionError: as `description`.
+        """
+        calibration = self.load_calibration()
+        upright = calibration.scale == 1.0 and abs(calibration.rotation[2, 2] - 1.0) < 1e-9
+        require(upright, "calibration", self.calibration, "for a simulated robot roll 0, pitch 0 and scale 1")
+        x, y, z = calibration.translation.tolist()
+        yaw = math.atan2(calibration.rotation[1, 0], calibration.rotation[0, 0])
+        return Embodiment(self.description(), self.frames.hand, (x, y, z), yaw)
 
     def load_safety(self) -> SafetyLimits:
         """The limits of the guard.

@@ -14,9 +14,9 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from legion_core.description import Joint, Link, RobotDescription, Shape, load_description
+from legion_core.description import Joint, Link, RobotDescription, Shape
+from legion_core.embodiment import Embodiment
 from legion_core.errors import SimulationError
-from legion_core.sim.placement import BASE_POSITION_M, BASE_QUATERNION
 from legion_core.spaces import Vector
 
 ARM_JOINTS = 7
@@ -38,7 +38,6 @@ VISUAL_GROUP, CONTACT_GROUP = 1, 4
 ROBOT, SCENE = 1, 0
 """Contact bits of the arm: it touches the scene (contype) but never itself (conaffinity)."""
 
-METAWORLD_NAMES = {"hand": "hand", "left_finger": "leftclaw", "right_finger": "rightclaw"}
 FINGER_JOINTS = {"leftclaw": "l_close", "rightclaw": "r_close"}
 PAD_ATTRIBUTES = ("size", "condim", "friction", "solref", "solimp", "margin", "contype", "conaffinity")
 TIP_X_M = 0.045
@@ -62,19 +61,24 @@ class Pad:
         body.add_geom(name=self.name, type=mujoco.mjtGeom.mjGEOM_BOX, mass=0.0, group=CONTACT_GROUP, **self.values)
 
 
-def add_arm(spec: Any, base: Any, description: RobotDescription, pads: dict[str, Pad]) -> None:
-    """Build the described robot below the body `base` of an MjSpec.
+def add_arm(spec: Any, base: Any, robot: Embodiment, pads: dict[str, Pad]) -> None:
+    """Build the robot below the body `base` of an MjSpec.
 
     `pads` are the four finger geoms of Meta-World by name.
+
+    Raises:
+        SimulationError: its root is no mere frame, or its hand has not two sliding fingers.
     """
-    prefix = description.arm_joints[0].rpartition("_")[0] + "_"
+    description, names = robot.description, _metaworld_names(robot)
+    if description.link(description.root).mass > 0:
+        raise SimulationError(f"{description.root} has a mass; the simulator needs a root link that is a mere frame")
     children: dict[str, list[Joint]] = {}
     for joint in description.joints.values():
         children.setdefault(joint.parent, []).append(joint)
 
     def add(parent: Any, joint: Joint) -> None:
         link = description.link(joint.child)
-        name = METAWORLD_NAMES.get(link.name.removeprefix(prefix), link.name)
+        name = names.get(link.name, link.name)
         body = parent.add_body(name=name, pos=joint.xyz, quat=_quaternion(joint.rpy), gravcomp=1.0)
         _add_inertial(body, link)
         _add_joint(body, joint, name)
@@ -86,8 +90,8 @@ def add_arm(spec: Any, base: Any, description: RobotDescription, pads: dict[str,
         for child in children.get(link.name, ()):
             add(body, child)
 
-    mount = base.add_body(name="mount", pos=BASE_POSITION_M, quat=BASE_QUATERNION)
-    height = BASE_POSITION_M[2] / 2
+    mount = base.add_body(name="mount", pos=robot.base_position_m, quat=robot.base_quaternion)
+    height = robot.base_position_m[2] / 2
     mount.add_geom(
         type=mujoco.mjtGeom.mjGEOM_BOX,
         size=(0.13, 0.13, height),
@@ -97,8 +101,17 @@ def add_arm(spec: Any, base: Any, description: RobotDescription, pads: dict[str,
         contype=0,
         conaffinity=ROBOT,
     )
-    for joint in children["world"]:
+    for joint in children[description.root]:
         add(mount, joint)
+
+
+def _metaworld_names(robot: Embodiment) -> dict[str, str]:
+    """What Meta-World's environments call the hand and its fingers, by link; the left one is at +y of the hand."""
+    fingers = [j for j in robot.description.joints.values() if j.parent == robot.hand and j.type == "prismatic"]
+    if len(fingers) != 2:
+        raise SimulationError(f"{robot.hand} has {len(fingers)} sliding fingers; the simulator needs two")
+    right, left = sorted(fingers, key=lambda joint: float(joint.xyz[1]))
+    return {robot.hand: "hand", left.child: "leftclaw", right.child: "rightclaw"}
 
 
 def add_fingers_drive(spec: Any) -> None:
@@ -130,7 +143,7 @@ def add_weld(spec: Any) -> None:
 
 def arm_addresses(model: mujoco.MjModel) -> tuple[slice, slice]:
     """Where the seven joints stand in qpos and in qvel: in front, unless the scene lists a loose object before them."""
-    first = model.joint(load_description().arm_joints[0])
+    first = model.joint(int(np.argmax(model.jnt_bodyid > model.body("mount").id)))
     q, v = first.qposadr.item(), first.dofadr.item()
     return slice(q, q + ARM_JOINTS), slice(v, v + ARM_JOINTS)
 

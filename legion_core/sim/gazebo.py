@@ -17,7 +17,6 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from legion_core.sim.placement import BASE_ROTATION, to_world
 from legion_core.sim.plant import RobotPlant
 from legion_core.spaces import Vector
 from legion_core.tasks import task_names
@@ -51,7 +50,7 @@ class _Scene:
     def __init__(self, task: str) -> None:
         self._task = task
         plant = RobotPlant(task, seed=SEED)
-        self._state, self._model, self._data = plant.state(), plant.model, plant.data
+        self._state, self._model, self._data, self._robot = plant.state(), plant.model, plant.data, plant.robot
 
     def sdf(self) -> str:
         root = ET.Element("sdf", version=SDF_VERSION)
@@ -77,7 +76,7 @@ class _Scene:
         _add(light, "direction", (-0.5, 0.1, -0.9))
         floor = _add(world, "model", name="floor")
         _add(floor, "static", "true")
-        lowest = min(float(to_world(self._data.geom_xpos[g])[2]) for g in self._geoms(0))
+        lowest = min(float(self._robot.to_world(self._data.geom_xpos[g])[2]) for g in self._geoms(0))
         _add(floor, "pose", (0, 0, lowest, 0, 0, 0))
         link = _add(floor, "link", name=LINK)
         for kind in ("collision", "visual"):
@@ -219,8 +218,8 @@ class _Scene:
 
     def _pose(self, body: int) -> tuple[Vector, Vector]:
         """Position (3,) and rotation (3, 3) in the world frame."""
-        rotation: Vector = BASE_ROTATION.T @ self._data.xmat[body].reshape(3, 3)
-        return to_world(self._data.xpos[body]), rotation
+        rotation: Vector = self._robot.base_rotation.T @ self._data.xmat[body].reshape(3, 3)
+        return self._robot.to_world(self._data.xpos[body]), rotation
 
     def _relative(self, root: int, body: int) -> tuple[Vector, Vector]:
         """Pose of `body` in the frame of `root`."""

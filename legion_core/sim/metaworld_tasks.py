@@ -10,10 +10,12 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
+from legion_core.embodiment import Embodiment
 from legion_core.errors import SimulationError
 from legion_core.sim.arm import ARM_JOINTS, TOOL_DOWN, arm_addresses, home_posture
 from legion_core.sim.fast_rewards import reward_methods
 from legion_core.sim.fast_task import FastTask, MatrixOrientation, StickOrientation
+from legion_core.sim.placement import iiwa7
 from legion_core.sim.scene import build_model, check_choice
 from legion_core.spaces import Vector
 from legion_core.tasks import Task, get_task
@@ -161,8 +163,12 @@ def make_stock_task(name: str, layout: Vector) -> SawyerXYZEnv:
     return env
 
 
-def make_task(name: str, arm: str, actuation: str, frame_skip: int = MOCAP_FRAME_SKIP) -> FastTask:
+def make_task(
+    name: str, arm: str, actuation: str, frame_skip: int = MOCAP_FRAME_SKIP, robot: Embodiment | None = None
+) -> FastTask:
     """The Meta-World environment of a task on that arm; a step is `frame_skip` times 2.5 ms.
+
+    `robot` stands in for the iiwa 7 of arm iiwa7.
 
     Raises:
         TaskError: an unknown task.
@@ -171,5 +177,5 @@ def make_task(name: str, arm: str, actuation: str, frame_skip: int = MOCAP_FRAME
     task = get_task(name)
     check_choice(arm, actuation)
     scene_file = stock_class(task).model_name.fget(None)  # type: ignore[attr-defined]
-    model = build_model(scene_file, arm, actuation)
+    model = build_model(scene_file, arm, actuation, robot or iiwa7())
     return _task_class(task, arm, actuation)(model, frame_skip)

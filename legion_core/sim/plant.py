@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from legion_core.embodiment import Embodiment
 from legion_core.errors import SimulationError, SpaceError
 from legion_core.sim.arm import ARM_JOINTS
 from legion_core.sim.metaworld_tasks import OBJECT_BODIES, ServoTask, make_task
-from legion_core.sim.placement import BASE_QUATERNION, to_world
+from legion_core.sim.placement import iiwa7
 from legion_core.sim.rendering import Image, OffscreenRenderer
 from legion_core.spaces import Vector
 from legion_core.tasks import get_task
@@ -44,11 +45,12 @@ class PlantState:
 
 
 class RobotPlant:
-    """The iiwa with position servos behind a first-order lag, in the scene of one of the ten tasks.
+    """An arm with position servos behind a first-order lag, in the scene of one of the ten tasks.
 
     `period_s` is one control period, a multiple of 2.5 ms; `robot_lag_s` the time constant of the lag on the
-    joint command. `distance_left` (m) is what the task's success rule measures, NaN before the first step.
-    Scenes are built when first asked for and kept, so changing the task back and forth is cheap.
+    joint command; `robot` the arm, by default the iiwa 7. `distance_left` (m) is what the task's success rule measures,
+    NaN before the first step. Scenes are built when first asked for and kept, so changing the task back and forth is
+    cheap.
 
     Raises:
         TaskError: an unknown task.
@@ -56,7 +58,13 @@ class RobotPlant:
     """
 
     def __init__(
-        self, task: str, *, seed: int | None = None, period_s: float = PERIOD_S, robot_lag_s: float = ROBOT_LAG_S
+        self,
+        task: str,
+        *,
+        seed: int | None = None,
+        period_s: float = PERIOD_S,
+        robot_lag_s: float = ROBOT_LAG_S,
+        robot: Embodiment | None = None,
     ) -> None:
         self._frame_skip = round(period_s / _TIMESTEP_S)
         if self._frame_skip < 1 or not np.isclose(self._frame_skip * _TIMESTEP_S, period_s):
@@ -64,6 +72,7 @@ class RobotPlant:
         if not (np.isfinite(robot_lag_s) and robot_lag_s >= 0):
             raise SimulationError(f"robot_lag_s = {robot_lag_s}; allowed: zero or more")
         self._lag_s = robot_lag_s
+        self.robot = robot or iiwa7()
         self._scenes: dict[str, ServoTask] = {}
         self._renderers: dict[str, OffscreenRenderer] = {}
         self._clock_s = -RESET_GAP_S
@@ -105,10 +114,10 @@ class RobotPlant:
             joint_velocities=data.qvel[:ARM_JOINTS].copy(),
             joint_efforts=data.actuator_force[_SERVOS].copy(),
             gripper_opening=seen.gripper_opening,
-            object_position=to_world(seen.object),
+            object_position=self.robot.to_world(seen.object),
             object_quaternion=self._object_quaternion(),
             object2_position=None,
-            goal_position=to_world(seen.goal),
+            goal_position=self.robot.to_world(seen.goal),
         )
 
     @property
@@ -143,7 +152,7 @@ class RobotPlant:
 
     def _scene(self, task: str) -> ServoTask:
         if task not in self._scenes:
-            scene = make_task(get_task(task, "ten").name, "iiwa7", "servo", self._frame_skip)
+            scene = make_task(get_task(task, "ten").name, "iiwa7", "servo", self._frame_skip, self.robot)
             assert isinstance(scene, ServoTask)
             scene.model.actuator_dynprm[_SERVOS, 0] = self._lag_s
             self._scenes[task] = scene
@@ -151,6 +160,6 @@ class RobotPlant:
 
     def _object_quaternion(self) -> Vector:
         relative, inverse = np.zeros(4), np.zeros(4)
-        mujoco.mju_negQuat(inverse, np.array(BASE_QUATERNION))
+        mujoco.mju_negQuat(inverse, np.array(self.robot.base_quaternion))
         mujoco.mju_mulQuat(relative, inverse, self.data.body(OBJECT_BODIES[self.task]).xquat)
         return relative[[1, 2, 3, 0]]

@@ -8,7 +8,7 @@ from typing import Any
 
 import mujoco
 
-from legion_core.description import load_description
+from legion_core.embodiment import Embodiment
 from legion_core.errors import SimulationError, unknown
 from legion_core.sim import arm as iiwa
 
@@ -32,26 +32,28 @@ def check_choice(arm: str, actuation: str) -> None:
         raise SimulationError(f"the sawyer has no {actuation} actuation; allowed: mocap (or arm iiwa7)")
 
 
-def build_model(scene_file: str, arm: str, actuation: str) -> mujoco.MjModel:
-    """A model of its own for each caller (environments move bodies of the model), compiled once a process."""
-    return copy.copy(_compiled(scene_file, arm, actuation))
+def build_model(scene_file: str, arm: str, actuation: str, robot: Embodiment) -> mujoco.MjModel:
+    """A model of its own for each caller (environments move bodies of the model), compiled once a process.
+
+    `robot` is what stands there if the arm is not the sawyer.
+    """
+    return copy.copy(_compiled(scene_file, arm, actuation, robot))
 
 
 @cache
-def _compiled(scene_file: str, arm: str, actuation: str) -> mujoco.MjModel:
+def _compiled(scene_file: str, arm: str, actuation: str, robot: Embodiment) -> mujoco.MjModel:
     check_choice(arm, actuation)
     try:
         spec = mujoco.MjSpec.from_file(scene_file)
         if arm == "iiwa7":
-            _replace_arm(spec, actuation)
+            _replace_arm(spec, actuation, robot)
         _add_camera(spec)
         return spec.compile()
     except ValueError as error:
         raise SimulationError(f"cannot build {scene_file} with the {arm}: {error}") from error
 
 
-def _replace_arm(spec: Any, actuation: str) -> None:
-    description = load_description()
+def _replace_arm(spec: Any, actuation: str, robot: Embodiment) -> None:
     pads = {name: iiwa.Pad.of(spec, name) for name in FINGER_GEOMS}
     base = spec.body("base")
     # the body itself stays: environments count on the nine joints of arm and fingers coming first
@@ -61,12 +63,12 @@ def _replace_arm(spec: Any, actuation: str) -> None:
     for mesh in list(spec.meshes):
         if mesh.name in sawyer_meshes:
             mesh.delete()
-    iiwa.add_arm(spec, base, description, pads)
+    iiwa.add_arm(spec, base, robot, pads)
     iiwa.add_fingers_drive(spec)
     if actuation == "mocap":
         iiwa.add_weld(spec)
     else:
-        iiwa.add_servos(spec, description)
+        iiwa.add_servos(spec, robot.description)
         # the damping of the servos is too stiff for the light wrist to be integrated explicitly
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from legion_core.embodiment import Embodiment
 from legion_core.sim.env import TaskEnv
 from legion_core.sim.fast_task import FastTask
 from legion_core.sim.plant import PlantState, RobotPlant
@@ -13,6 +14,10 @@ from legion_core.spaces import Float32, ObservationSpec, Vector
 
 class ArmBridge(Protocol):
     """What stands between policy and robot; injected, so that simulation and robot run the very same code."""
+
+    @property
+    def robot(self) -> Embodiment:
+        """The arm that it commands."""
 
     @property
     def interventions(self) -> Mapping[str, int]:
@@ -42,8 +47,8 @@ class ServoEnv(TaskEnv):
         render_mode: str | None,
     ) -> None:
         super().__init__(task, spec, max_steps, render_mode)
-        self.plant = RobotPlant(task)
         self.bridge = bridge()
+        self.plant = RobotPlant(task, robot=self.bridge.robot)
         self._state = self.plant.state()
 
     @property

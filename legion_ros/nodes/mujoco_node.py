@@ -86,7 +86,8 @@ class MujocoNode(Node):
         self._lockstep = settings.mode == "lockstep"
         self._simulated_time = self._lockstep or settings.real_time_factor != 1.0
         self._profile = profile_of(settings)
-        self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=1.0 / self._profile.rate_hz)
+        period_s, robot = 1.0 / self._profile.rate_hz, self._profile.embodiment()
+        self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=period_s, robot=robot)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rate, self._latency = RateMeter(), LatencyMeter()
         self._command_latency_s, self._published_at = math.nan, 0.0

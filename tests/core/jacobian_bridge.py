@@ -8,7 +8,7 @@ import numpy as np
 from legion_core.description import load_description
 from legion_core.sim.arm import ARM_JOINTS, NOMINAL, TOOL_DOWN
 from legion_core.sim.metaworld_tasks import make_task
-from legion_core.sim.placement import to_sim
+from legion_core.sim.placement import iiwa7
 from legion_core.sim.plant import PERIOD_S, PlantState
 from legion_core.spaces import ACTION_SCALE_M, Float32, ObservationSpec, TaskState, Vector
 
@@ -21,7 +21,7 @@ class JacobianBridge:
     """Follows a hand target that stays on a leash of the measured hand."""
 
     def __init__(self, spec: ObservationSpec | None = None) -> None:
-        self.spec = spec or ObservationSpec()
+        self.spec, self.robot = spec or ObservationSpec(), iiwa7()
         self.model = make_task("reach", "iiwa7", "servo").model
         self.data = mujoco.MjData(self.model)
         self.hand = self.model.body("hand").id
@@ -39,8 +39,8 @@ class JacobianBridge:
         return self.spec.pack(
             TaskState(
                 hand=self._hand(state.joint_positions),
-                object=to_sim(state.object_position),
-                goal=to_sim(state.goal_position),
+                object=self.robot.to_sim(state.object_position),
+                goal=self.robot.to_sim(state.goal_position),
                 gripper_opening=state.gripper_opening,
             )
         )

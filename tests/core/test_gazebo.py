@@ -15,7 +15,6 @@ import mujoco
 
 from legion_core.resources import resource
 from legion_core.sim.gazebo import GOAL, OBJECT, SEED, WORLD, make_world
-from legion_core.sim.placement import to_world
 from legion_core.sim.plant import RobotPlant
 from legion_core.tasks import task_names
 
@@ -104,7 +103,7 @@ def test_every_contact_shape_lies_where_the_simulator_has_it(task: str) -> None:
     m, data = plant.model, plant.data
     own = {m.body(name).id for name in ("base", "mocap")}
     wanted = [
-        to_world(data.geom_xpos[geom])
+        plant.robot.to_world(data.geom_xpos[geom])
         for geom in range(m.ngeom)
         if (m.geom_contype[geom] or m.geom_conaffinity[geom])
         and m.geom_bodyid[geom]

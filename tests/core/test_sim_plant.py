@@ -11,7 +11,6 @@ from legion_core.description import load_description
 from legion_core.errors import SimulationError, SpaceError, TaskError
 from legion_core.resources import resource
 from legion_core.sim import BASE_POSITION_M, BASE_YAW_RAD, RobotPlant
-from legion_core.sim.placement import to_sim, to_world
 from legion_core.sim.plant import RESET_GAP_S
 from legion_core.sim.rendering import OffscreenRenderer
 
@@ -56,7 +55,7 @@ def test_placement_is_the_models(plant: RobotPlant) -> None:
     base = plant.data.body("lbr_link_0")
     np.testing.assert_allclose(base.xpos, BASE_POSITION_M)
     assert np.arctan2(base.xmat[3], base.xmat[0]) == pytest.approx(BASE_YAW_RAD)
-    np.testing.assert_allclose(to_sim(to_world(np.array([0.1, 0.7, 0.2]))), [0.1, 0.7, 0.2])
+    np.testing.assert_allclose(plant.robot.to_sim(plant.robot.to_world(np.array([0.1, 0.7, 0.2]))), [0.1, 0.7, 0.2])
 
 
 def test_servos_reach_their_command_behind_a_lag() -> None:
