@@ -32,8 +32,7 @@ SAME_RAD_S = 1e-6
 SLACK = 1.000001
 """Speeds that exceed a limit by no more than this are rounding errors."""
 HEADROOM = 0.95
-"""What is asked for stays this far below the hand's speed limit: the joints get there one after the other, and on the way
-the hand may be faster than at the end of it."""
+"""What is asked for stays this far below the hand's speed limit: on the way there the hand may be a little faster."""
 COLLISIONS = (Intervention.SELF_COLLISION, Intervention.OBSTACLE)
 
 
@@ -274,13 +273,13 @@ class SafetyGuard:
             self.note(objection)
             if objection in COLLISIONS:
                 break
-        braking = self._motion.towards(STILL, self._plan.motion, period)
+        braking = self._motion.brake(self._plan.motion, period)
         return self._leave(Plan(braking, self._plan.rest, self._plan.excess), now_s)
 
     def brake(self, now_s: float, period: float) -> Vector:
         """The next command (7,) of an arm that comes to rest within the limits of a stop and then stays."""
         assert self._plan is not None
-        braking = self._stopping.towards(STILL, self._plan.motion, period)
+        braking = self._stopping.brake(self._plan.motion, period)
         return self._leave(Plan(braking, self._stopping.rest(braking), self._plan.excess), now_s)
 
     def _limit_joints(self, wish: list[float], period: float, factor: float) -> list[float]:
@@ -321,9 +320,9 @@ class SafetyGuard:
         ]
         if any(past):
             self.note(Intervention.JOINT_POSITION)
-            braking = [0.0 if over else v for over, v in zip(past, wish, strict=True)]
-            motion = self._motion.towards(braking, self._plan.motion, period)
-            rest = self._motion.rest(motion)
+            braking = self._motion.brake(self._plan.motion, period)
+            motion = Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
+            rest = _where(past, self._plan.rest, rest)
         return Plan(motion, rest, self._excess(rest))
 
     def _objection(self, plan: Plan, now_s: float, period: float) -> Intervention | None:
@@ -369,6 +368,11 @@ def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:
 def differ(a: Vector, b: Vector) -> bool:
     """Whether two vectors differ anywhere, several times faster than (a != b).any() for vectors of seven."""
     return bool(a.tolist() != b.tolist())
+
+
+def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[float]:
+    """The numbers of `first` where they are `chosen`, those of `second` elsewhere."""
+    return [a if choose else b for choose, a, b in zip(chosen, first, second, strict=True)]
 
 
 def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:

@@ -30,11 +30,7 @@ def standstill(position: list[float]) -> Motion:
 
 
 class JointMotion:
-    """Motion within `acceleration_rad_s2` and `jerk_rad_s3`, each joint on its own and as quickly as it may.
-
-    Along the whole path, not only at the sampled times, a joint's speed stays within the greater of what it was bound
-    for before (its `peak`) and the velocity that is asked for.
-    """
+    """Motion within `acceleration_rad_s2` and `jerk_rad_s3`, as quickly as they allow."""
 
     def __init__(self, acceleration_rad_s2: float, jerk_rad_s3: float) -> None:
         self.acceleration_rad_s2 = acceleration_rad_s2
@@ -43,18 +39,25 @@ class JointMotion:
         self._trajectory = ruckig.Trajectory(JOINTS)
         self._input = ruckig.InputParameter(JOINTS)
         self._input.control_interface = ruckig.ControlInterface.Velocity
-        self._input.synchronization = ruckig.Synchronization.No
         self._input.max_acceleration = [acceleration_rad_s2] * JOINTS
         self._input.max_jerk = [jerk_rad_s3] * JOINTS
 
     def towards(self, velocity: list[float], motion: Motion, period: float) -> Motion:
-        """`motion` after `period` (s) on the way to a steady `velocity` (7,) rad/s."""
-        self._solve(velocity, motion)
+        """`motion` after `period` (s) on the way to a steady `velocity` (7,) rad/s, which all joints reach together.
+
+        Together, because the hand would leave its way if some of them were there before the others.
+        """
+        self._solve(velocity, motion, ruckig.Synchronization.Time)
+        return _clean(*self._trajectory.at_time(period))
+
+    def brake(self, motion: Motion, period: float) -> Motion:
+        """`motion` after `period` (s) of braking, each joint on its own."""
+        self._solve(STILL, motion, ruckig.Synchronization.No)
         return _clean(*self._trajectory.at_time(period))
 
     def rest(self, motion: Motion) -> list[float]:
         """Where (7,) rad the joints come to rest when they brake from `motion` at once."""
-        self._solve(STILL, motion)
+        self._solve(STILL, motion, ruckig.Synchronization.No)
         position: list[float] = self._trajectory.at_time(self._trajectory.duration)[0]
         return position
 
@@ -64,10 +67,11 @@ class JointMotion:
         twice = 2.0 * self.jerk_rad_s3
         return [v + a * abs(a) / twice for v, a in zip(velocity, acceleration, strict=True)]
 
-    def _solve(self, velocity: list[float], motion: Motion) -> None:
+    def _solve(self, velocity: list[float], motion: Motion, synchronization: ruckig.Synchronization) -> None:
         given = self._input
         given.current_position, given.current_velocity, given.current_acceleration = motion
         given.target_velocity = velocity
+        given.synchronization = synchronization
         self._ruckig.calculate(given, self._trajectory)
 
 

@@ -37,6 +37,7 @@ class Sim2RealConfig:
 
     `speed_scale` times 1 cm is what an action of 1 moves the target; the target stays within `leash_m` of the measured
     hand and within Meta-World's box `hand_low_m`..`hand_high_m`; the hand follows with the time constant `smoothing_s`.
+    `robot_lag_s` is the time constant of the robot's first-order lag behind its commands, which they anticipate.
     `posture_rad` is where the null space draws the arm to, with the rate `posture_rate_hz`; joints closer than
     `avoid_margin_rad` to the guard's limits are drawn back.
     """
@@ -111,6 +112,8 @@ class Sim2Real:
         self.guard.reset()
         self._target: Vector | None = None
         self._gripper: float | None = None
+        self._robot = self._posture
+        """Joint positions (7,) rad of the robot as the model of its lag has them; set by every start."""
 
     def act(
         self,
@@ -175,7 +178,7 @@ class Sim2Real:
             self._gripper = float(action[3])
         if period is None or self._target is None:
             joints = guard.anchor(state, now_s)
-            self._follower = joints.copy()
+            self._robot = joints.copy()
             target = self._kinematics.forward(joints).position
         else:
             factor = guard.speed_factor(now_s)
@@ -205,28 +208,46 @@ class Sim2Real:
         return self.guard.limit_target(moved)
 
     def _joints(self, target: Vector, now_s: float, period: float, factor: float) -> Vector:
-        """The next joint command (7,) of a hand that follows `target` with the time constant of the configuration."""
-        joints = self.guard.position
+        """The next joint command (7,) of a hand that follows `target` with the time constant of the configuration.
+
+        The motion is planned for a model of the robot, which follows its commands with a first-order lag; the command
+        is drawn to where it must be for that robot to move as planned.
+        """
+        joints, robot = self.guard.position, self._robot
         assert joints is not None  # a period exists only where there was a command
         if period == 0.0:
             return joints
-        pose, jacobian = self._kinematics.forward_and_jacobian(self._follower)
         rate = -math.expm1(-period / self.config.smoothing_s) / period
+        velocity, jacobian = self._velocity(target, rate, factor)
+        follows = self._share_followed(period)
+        lead = robot + velocity * (period / follows - period) - joints
+        command = self.guard.send(velocity + lead * rate, jacobian, now_s, period, factor)
+        self._robot = robot + follows * (command - robot)
+        return command
+
+    def _velocity(self, target: Vector, rate: float, factor: float) -> tuple[Vector, Vector]:
+        """The joint velocity (7,) that brings the hand towards `target` at `rate` (1/s), and the Jacobian (6, 7)."""
+        limits = self.guard.limits
+        pose, jacobian = self._kinematics.forward_and_jacobian(self._robot)
         twist = np.empty(6)
         twist[:3] = target - pose.position
         twist[3:] = self._kinematics.rotation_error(self._rotation, pose.rotation)
-        twist = self.guard.limit_twist(twist * rate, factor)
-        limits = self.guard.limits
+        twist *= rate
         step = damped_least_squares(
-            jacobian, twist, self._pull(self._follower), limits.singular_value_threshold, limits.max_damping
+            jacobian,
+            self.guard.limit_twist(twist, factor),
+            self._pull(self._robot),
+            limits.singular_value_threshold,
+            limits.max_damping,
         )
         if step.smallest_singular_value < limits.singular_value_threshold:
             self.guard.note(Intervention.SINGULARITY)
-        share = -math.expm1(-period / self.config.robot_lag_s) if self.config.robot_lag_s else 1.0
-        velocity = (self._follower + step.velocity * (period / share) - joints) / period
-        command = self.guard.send(velocity, jacobian, now_s, period, factor)
-        self._follower = self._follower + share * (command - self._follower)
-        return command
+        return step.velocity, jacobian
+
+    def _share_followed(self, period: float) -> float:
+        """The share of its distance from a steady command that the robot covers in `period` (s)."""
+        lag = self.config.robot_lag_s
+        return -math.expm1(-period / lag) if lag > 0.0 else 1.0
 
     def _pull(self, joints: Vector) -> Vector:
         """Joint velocity (7,) for the null space: towards the posture and away from the limits."""

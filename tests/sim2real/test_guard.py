@@ -13,7 +13,7 @@ from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 from legion_sim2real.interventions import Intervention, worst
 from legion_sim2real.limits import SafetyLimits
-from legion_sim2real.motion import STILL, JointMotion
+from legion_sim2real.motion import JointMotion
 from legion_sim2real.sim2real import Status
 
 FORWARD = (0.0, 1.0, 0.0, 0.0)
@@ -160,7 +160,7 @@ def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematic
     period = round(period, 6)
     for velocity in random_velocities(seed, 100):
         arm.now = round(arm.now + period, 6)
-        slowest = np.array(braking.towards(STILL, guard.motion, period).position)
+        slowest = np.array(braking.brake(guard.motion, period).position)
         joints = guard.send(velocity, kinematics.jacobian(guard.position), arm.now, period, 1.0)
         watch.add(joints)
         hand = kinematics.jacobian(joints)[:3] @ np.array(guard.motion.velocity)
