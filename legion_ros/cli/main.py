@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "measure the success of a policy over tasks and seeds",
     "import": "turn the files that LEGION's authors published into a policy bundle",
     "report": "show what runs of training came to, as one HTML page",
+    "calibrate": "find where the table lies to the robot, or where a camera stands, from measured points",
     "bench": "measure speed: policy step, bridge, joint state to command",
     "security": "write the SROS 2 policy of a deployment",
     "doctor": "say what is missing or wrong on this machine and how to mend it",
