@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from legion_core.spaces import Vector
 from legion_ros.stamps import NS_PER_S
 
+BACKWARDS_NS = NS_PER_S // 2
+"""A stamp that is older by more is one of a clock that was set back."""
+
+
+def overtaken(stamp_ns: int, newest_ns: int | None) -> bool:
+    """Whether a message has come after a newer one, `newest_ns`; None: it is the first."""
+    return newest_ns is not None and 0 < newest_ns - stamp_ns <= BACKWARDS_NS
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -60,6 +68,9 @@ class LatestInputs:
 
     def put(self, name: str, sample: Sample) -> dict[str, Vector] | None:
         """Take one sample in; the set if this one drives and the others are there and fresh."""
+        held = self._samples.get(name)
+        if held is not None and overtaken(sample.stamp_ns, held.stamp_ns):
+            return None
         self._samples[name] = sample
         if name != self._drives or self._too_soon(sample.stamp_ns):
             return None

@@ -14,6 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from std_msgs.msg import Float64MultiArray
 
 from legion_core.bundle import PolicyBundle
 from legion_ros.domain import own_domain
@@ -31,6 +32,9 @@ def bundle_folder(random_bundle: PolicyBundle, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("bundles") / "random"
     random_bundle.save(folder)
     return folder
+
+
+CONTROLLER = "forward_position_controller"
 
 
 class Bench:
@@ -51,9 +55,28 @@ class Bench:
         node = make()
         self.probe = Node("probe", use_global_arguments=False)
         for each in (node, self.probe):
-            self._executor.add_node(each)
-            self._nodes.append(each)
+            self.add(each)
         return node
+
+    def add(self, node: Node) -> None:
+        """Another node that is spun with them."""
+        assert self._executor is not None
+        self._executor.add_node(node)
+        self._nodes.append(node)
+
+    def controller(self, name: str = CONTROLLER) -> Node:
+        """A node of that name that takes the commands, as ros2_control's controller does."""
+        node = Node(name, namespace="lbr", use_global_arguments=False)
+        node.create_subscription(Float64MultiArray, f"{CONTROLLER}/commands", lambda message: None, 10)
+        self.add(node)
+        return node
+
+    def remove(self, node: Node) -> None:
+        """That node ends."""
+        assert self._executor is not None
+        self._executor.remove_node(node)
+        self._nodes.remove(node)
+        node.destroy_node()
 
     def listen(self, kind: Any, topic: str, qos: Any = 10) -> list[Any]:
         """A list to which every message on the topic is added."""

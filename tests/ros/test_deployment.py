@@ -32,6 +32,7 @@ NODES = {
     "real2sim_node": "Real2SimSettings",
     "policy_node": "PolicySettings",
     "sim2real_node": "Sim2RealSettings",
+    "watchdog_node": "WatchdogSettings",
     "monitor_node": "MonitorSettings",
 }
 

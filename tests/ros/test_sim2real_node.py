@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory
 
 from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
 from legion_core.spaces import ACTION_FIELDS
 from legion_ros import topics
 from legion_ros.nodes.sim2real_node import Sim2RealNode
@@ -26,7 +30,8 @@ from legion_sim2real.robot import load_profile
 
 PROFILE = load_profile("mujoco")
 HOME = np.array(PROFILE.sim2real.posture_rad)
-FORWARD = "lbr/forward_position_controller/commands"
+CONTROLLER = "forward_position_controller"
+FORWARD = f"lbr/{CONTROLLER}/commands"
 
 
 class Talk:
@@ -40,6 +45,12 @@ class Talk:
         self.reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
         self._joints = bench.talk(JointState, "lbr/joint_states")
         self._action = bench.talk(JointState, topics.ACTION)
+
+    def up(self) -> Talk:
+        """Active, once it has heard that no stop was engaged before."""
+        self.bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+        assert self.bench.until(lambda: self.node.active)
+        return self
 
     def now(self) -> int:
         return int(self.node.get_clock().now().nanoseconds)
@@ -64,7 +75,7 @@ class Talk:
 
 
 def test_actions_become_commands_that_move_the_arm(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     forward, calibration = PROFILE.kinematics().forward, PROFILE.load_calibration()
 
     def moved() -> np.ndarray:
@@ -78,7 +89,7 @@ def test_actions_become_commands_that_move_the_arm(bench: Any) -> None:
 
 
 def test_an_action_that_is_quicker_than_its_joint_state_waits_for_it(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
 
     def quick_action() -> bool:
         now = talk.now()
@@ -92,7 +103,7 @@ def test_an_action_that_is_quicker_than_its_joint_state_waits_for_it(bench: Any)
 
 
 def test_silence_brings_the_arm_to_rest(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     for _ in range(10):
         talk.step()
     count = len(talk.commands)
@@ -104,7 +115,7 @@ def test_silence_brings_the_arm_to_rest(bench: Any) -> None:
 
 
 def test_it_says_nothing_before_the_first_action(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     talk.joints(talk.now())
     bench.settle(0.4)
     assert not talk.commands
@@ -112,7 +123,7 @@ def test_it_says_nothing_before_the_first_action(bench: Any) -> None:
 
 @pytest.mark.parametrize("values", [(math.nan, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, math.inf)])
 def test_an_action_that_is_not_finite_moves_nothing_and_is_counted(bench: Any, values: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     for _ in range(10):
         talk.step(values)
     assert all(np.allclose(command.data, HOME) for command in talk.commands)
@@ -120,7 +131,7 @@ def test_an_action_that_is_not_finite_moves_nothing_and_is_counted(bench: Any, v
 
 
 def test_joint_states_that_lack_a_joint_are_named_and_nothing_moves(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     talk._joints(named_vector(from_ns(talk.now()), PROFILE.joint_names[1:], HOME[1:]))
     talk.action(talk.now())
     assert bench.until(
@@ -130,7 +141,7 @@ def test_joint_states_that_lack_a_joint_are_named_and_nothing_moves(bench: Any) 
 
 
 def test_only_the_service_clears_the_emergency_stop(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     states = bench.listen(Bool, topics.E_STOP, LATCHED)
     for _ in range(8):
         talk.step()
@@ -151,7 +162,7 @@ def test_only_the_service_clears_the_emergency_stop(bench: Any) -> None:
 
 
 def test_the_service_engages_it_too(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     states = bench.listen(Bool, topics.E_STOP, LATCHED)
     assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=True)).success
     assert bench.until(lambda: states and states[-1].data)
@@ -159,7 +170,7 @@ def test_the_service_engages_it_too(bench: Any) -> None:
 
 
 def test_a_trajectory_controller_gets_trajectories(bench: Any) -> None:
-    talk = Talk(bench, command_interface="joint_trajectory")
+    talk = Talk(bench, command_interface="joint_trajectory").up()
     trajectories = bench.listen(JointTrajectory, "lbr/joint_trajectory_controller/joint_trajectory")
     bench.until(lambda: talk.node.count_subscribers("lbr/joint_trajectory_controller/joint_trajectory") > 0)
     now = talk.now()
@@ -173,6 +184,8 @@ def test_a_trajectory_controller_gets_trajectories(bench: Any) -> None:
 
 def test_between_actions_the_profile_may_ask_for_more_commands(bench: Any) -> None:
     talk = Talk(bench, robot="gazebo")
+    bench.controller()
+    talk.up()
     for _ in range(3):
         talk.step()
         bench.settle(0.05)
@@ -180,7 +193,7 @@ def test_between_actions_the_profile_may_ask_for_more_commands(bench: Any) -> No
 
 
 def test_the_target_is_published_for_who_listens(bench: Any) -> None:
-    talk = Talk(bench)
+    talk = Talk(bench).up()
     targets = bench.listen(PoseStamped, topics.TARGET_POSE)
     bench.until(lambda: talk.node.count_subscribers(topics.TARGET_POSE) > 0)
     assert bench.until(lambda: talk.step() and bool(targets))
@@ -192,8 +205,83 @@ def test_a_rate_that_the_safety_limits_do_not_allow_is_an_error(bench: Any) -> N
         bench.start(Sim2RealNode, rate_hz=2.0)
 
 
-def test_deactivation_brings_the_arm_to_rest(bench: Any) -> None:
+def test_an_action_that_comes_twice_or_late_is_obeyed_once(bench: Any) -> None:
+    talk = Talk(bench).up()
+    for _ in range(3):
+        talk.step()
+    now = talk.now()
+    talk.joints(now)
+    for ns in (now, now, now - 20_000_000):
+        talk.action(ns)
+        bench.settle(0.02)
+    bench.settle(0.6)
+    assert int(talk.value("commands")) == 4
+
+
+def test_a_stop_that_was_engaged_before_is_heard_before_anything_moves(bench: Any) -> None:
     talk = Talk(bench)
+    assert not talk.node.active
+    watchdog = Node("watchdog", use_global_arguments=False)
+    watchdog.create_publisher(Bool, topics.E_STOP, LATCHED).publish(Bool(data=True))
+    bench.add(watchdog)
+    assert bench.until(lambda: talk.node.active)
+    for _ in range(5):
+        talk.step()
+    assert all(np.allclose(command.data, HOME) for command in talk.commands)
+    assert bench.until(lambda: talk.value("e_stop") == "True")
+
+
+def test_whoever_denies_a_stop_is_contradicted(bench: Any) -> None:
+    talk = Talk(bench).up()
+    states = bench.listen(Bool, topics.E_STOP, LATCHED)
+    assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=True)).success
+    assert bench.until(lambda: states and states[-1].data)
+    bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+    assert bench.until(lambda: len(states) > 1 and states[-1].data)
+    assert bench.until(lambda: talk.value("stop_reason") == "operator")
+
+
+@pytest.fixture
+def with_controller(tmp_path: Path) -> str:
+    """A profile whose commands are for a controller of ros2_control."""
+    text = resource("config/robots/mujoco.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "arm.yaml"
+    wanted = text.replace("  forward_position: null", f"  forward_position: {CONTROLLER}")
+    file.write_text(wanted, encoding="utf-8")
+    assert wanted != text
+    return str(file)
+
+
+def test_it_waits_for_the_controller_and_holds_when_it_vanishes(bench: Any, with_controller: str) -> None:
+    talk = Talk(bench, robot=with_controller)
+    bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+    message = f"controller {CONTROLLER}: nobody of that name listens"
+    assert bench.until(lambda: any(message in status.message for r in talk.reports for status in r.status))
+    for _ in range(3):
+        talk.step()
+    assert not talk.commands
+    controller = bench.controller()
+    assert bench.until(lambda: talk.node.active and talk.step())
+    bench.remove(controller)
+    assert bench.until(lambda: not talk.node.active)
+    bench.settle(0.3)
+    rest = list(talk.commands[-1].data)
+    for _ in range(5):
+        talk.step()
+    assert list(talk.commands[-1].data) == rest
+
+
+def test_a_lifecycle_manager_is_refused_while_the_controller_is_absent(bench: Any, with_controller: str) -> None:
+    node = bench.start(Sim2RealNode, robot=with_controller, autostart=False)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+    bench.settle(0.2)
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert not node.active
+
+
+def test_deactivation_brings_the_arm_to_rest(bench: Any) -> None:
+    talk = Talk(bench).up()
     for _ in range(8):
         talk.step()
     stop: Callable[[], Any] = talk.node.trigger_deactivate

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ("language", "policy", "real2sim", "sim2real", "mujoco", "monitor")
+NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor")
 
 
 @pytest.fixture(scope="module")

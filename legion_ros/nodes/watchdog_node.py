@@ -1,0 +1,170 @@
+"""watchdog_node: watches the arm from outside the control loop, and keeps the emergency stop over the death of others.
+
+It engages the emergency stop when the arm is faster than its limits, when its commands cease in mid-motion, are not
+finite or come from more than one publisher. What it engaged or heard engaged it says again to every node that starts
+later, until sim2real_node, whose service alone clears the stop, says that it is cleared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from legion_core.errors import SpaceError
+from legion_ros import topics
+from legion_ros.diagnostics import Diagnostics
+from legion_ros.parameters import declare, parameter
+from legion_ros.process import ControlPathSettings, run
+from legion_ros.profiles import profile_of
+from legion_ros.qos import EVENT, LATCHED, input_subscription, own_publisher, own_subscription
+from legion_ros.stamps import to_seconds
+from legion_ros.vector_messages import NamedReader, position_of
+from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
+from legion_sim2real.watchdog import Watchdog
+
+NAME = "watchdog_node"
+GRAPH_PERIOD_S = 0.5
+"""How often the publishers of commands are counted."""
+GHOST_S = 30.0
+"""A killed process stays in the graph until its lease of 20 s ends; who shares its name for longer is another."""
+
+Read = Callable[[Any], Sequence[float]]
+Stream = tuple[Any, str, Read]
+"""Type, topic and how the numbers are read from a message."""
+
+
+@dataclass(frozen=True)
+class WatchdogSettings(ControlPathSettings):
+    """Parameters of the watchdog node; limits are in the profile's safety file."""
+
+    robot: str = parameter("mujoco", "Robot profile: a name in config/robots or the path of a YAML file")
+    command_interface: str = parameter(
+        "", "Command interface that is used; empty: as the profile says", choices=("", *COMMAND_INTERFACES)
+    )
+
+
+class WatchdogNode(Node):
+    """Nothing waits for it, and it can do nothing but stop the arm."""
+
+    def __init__(self) -> None:
+        super().__init__(NAME)
+        profile = profile_of(declare(self, WatchdogSettings))
+        self._watchdog = _watchdog(profile)
+        self._reason = ""
+        self._engaged = False
+        self._crowded_since: float | None = None
+        self._diagnostics = Diagnostics(self, self._report)
+        self._publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
+        self._publisher.publish(Bool(data=False))  # whoever starts now waits for word of a stop
+        for qos in (EVENT, LATCHED):  # who publishes now, and who did before
+            own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, qos)
+        self._listen(profile)
+        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _listen(self, profile: RobotProfile) -> None:
+        kind, topic, read = _measured(profile)
+        input_subscription(self, profile, kind, topic, partial(self._on_measurement, read))
+        kind, self._commands, read = _commanded(profile)
+        input_subscription(self, profile, kind, self._commands, partial(self._on_command, read))
+
+    # what it watches
+
+    def _on_measurement(self, read: Read, message: Any) -> None:
+        try:
+            values = read(message)
+        except SpaceError as error:
+            self._diagnostics.error(str(error), "bad_input")
+            return
+        self._alarm(self._watchdog.measure(to_seconds(message.header.stamp), values))
+
+    def _on_command(self, read: Read, message: Any) -> None:
+        self._alarm(self._watchdog.command(read(message)))
+
+    def _count_publishers(self) -> None:
+        """Several names are several sources; one name twice may be a process that was started anew."""
+        publishers = self.get_publishers_info_by_topic(self._commands)
+        names = sorted({f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in publishers})
+        now = time.monotonic()
+        if len(publishers) < 2:
+            self._crowded_since = None
+        elif self._crowded_since is None:
+            self._crowded_since = now
+        several = len(names) > 1 or (self._crowded_since is not None and now - self._crowded_since > GHOST_S)
+        if several and self._watchdog.commanded:
+            self._alarm(f"{len(publishers)} publishers of {self._commands}: {', '.join(names)}")
+
+    # the stop
+
+    def _alarm(self, reason: str | None) -> None:
+        if reason is None or self._engaged:
+            return
+        self._diagnostics.error(reason, "alarm")
+        self._reason = reason
+        self._engage(True)
+
+    def _on_e_stop(self, message: Bool) -> None:
+        if message.data and not self._engaged:
+            self._reason = "engaged by others"
+        self._engage(message.data)
+
+    def _engage(self, engage: bool) -> None:
+        if engage == self._engaged:
+            return
+        self._engaged = engage
+        self._publisher.publish(Bool(data=engage))
+        self._watchdog.forget()
+        self.get_logger().warning(f"emergency stop: {self._reason}" if engage else "emergency stop cleared")
+
+    def _report(self) -> tuple[str, dict[str, object]]:
+        values = {"e_stop": self._engaged, "reason": self._reason if self._engaged else "none"}
+        return f"e-stop: {self._reason}" if self._engaged else "watching", values
+
+
+def _watchdog(profile: RobotProfile) -> Watchdog:
+    limits = profile.load_safety()
+    fastest = [limits.max_speed_m_s] * 3
+    if profile.input == "joint":
+        joints = map(profile.description().joint, profile.joint_names)
+        fastest = [limits.joint_velocity_scale * joint.velocity for joint in joints]
+    return Watchdog(fastest, limits.joint_state_timeout_s)
+
+
+def _measured(profile: RobotProfile) -> Stream:
+    if profile.input == "cartesian":
+        return PoseStamped, profile.topics.hand_pose, lambda message: position_of(message).tolist()
+    joints = NamedReader(profile.joint_names, profile.topics.joint_states)
+    return JointState, profile.topics.joint_states, lambda message: joints.of(message).tolist()
+
+
+def _commanded(profile: RobotProfile) -> Stream:
+    streams: dict[str, tuple[Any, Read]] = {
+        "forward_position": (Float64MultiArray, lambda message: message.data),
+        "joint_trajectory": (JointTrajectory, _last_point),
+        "cartesian": (PoseStamped, lambda message: position_of(message).tolist()),
+    }
+    kind, read = streams[profile.command_interface]
+    return kind, profile.command_topic, read
+
+
+def _last_point(message: JointTrajectory) -> Sequence[float]:
+    return message.points[-1].positions if message.points else ()
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    run(NAME, WatchdogNode)
+
+
+if __name__ == "__main__":
+    main()
