@@ -23,6 +23,7 @@ from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.qos import EVENT, LATCHED, SENSOR
+from legion_sim2real.interventions import Level
 from legion_sim2real.robot import load_profile
 
 NAME = "monitor_node"
@@ -79,6 +80,7 @@ class MonitorNode(Node):
         self._poses: dict[str, PoseStamped] = {}
         self._listening: list[Subscription] = []
         self._task, self._e_stop = "", False
+        self._guard = {"level": "unknown", "stop_reason": "none"}
         self._nodes: dict[str, NodeHealth] = {}
         self._root = f"{self.get_namespace().rstrip('/')}/"
         self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
@@ -106,6 +108,7 @@ class MonitorNode(Node):
             rates = [f", {float(pair.value):.0f} Hz" for pair in status.values if pair.key == "rate_hz"]
             level = int.from_bytes(status.level, "little")
             self._nodes[name] = NodeHealth(level, status.message, "".join(rates))
+            self._guard |= {pair.key: pair.value for pair in status.values if pair.key in self._guard}
 
     def _on_timer(self) -> None:
         watched = self._markers.get_subscription_count() > 0
@@ -148,7 +151,9 @@ class MonitorNode(Node):
     def _text(self) -> Marker:
         text = self._marker("text", Marker.TEXT_VIEW_FACING, (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.05))
         text.pose.position.z = self._box[1][2] + 0.1
-        lines = ["E-STOP" if self._e_stop else self._task or "no task"]
+        lines = [f"E-STOP: {self._guard['stop_reason']}" if self._e_stop else self._task or "no task"]
+        if self._task and self._guard["level"] in (Level.SLOW, Level.HOLD):
+            lines.append(f"guard: {self._guard['level']}")
         troubled = (f"{name}: {health}" for name, health in self._nodes.items() if not health.healthy)
         text.text = "\n".join([*lines, *troubled])
         return text
@@ -164,7 +169,7 @@ class MonitorNode(Node):
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values: dict[str, object] = {name: str(health) for name, health in sorted(self._nodes.items())}
-        values |= {"task": self._task or "none", "e_stop": self._e_stop}
+        values |= {"task": self._task or "none", "e_stop": self._e_stop, **self._guard}
         troubled = ", ".join(name for name, health in sorted(self._nodes.items()) if not health.healthy)
         return f"problems in {troubled}" if troubled else "all nodes are well", values
 

@@ -128,3 +128,24 @@ def test_problems_and_the_emergency_stop_are_shown(bench: Any) -> None:
     diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/policy_node", message="acting")]))
     assert bench.until(lambda: said()[-1].message == "all nodes are well")
     assert bench.until(lambda: "silent" in text(), 5.0), "a node that says nothing any more is a problem"
+
+
+def test_what_the_guard_does_is_shown(bench: Any) -> None:
+    bench.start(MonitorNode, rate_hz=20.0)
+    arrays = bench.listen(MarkerArray, topics.MARKERS)
+    diagnostics = bench.talk(DiagnosticArray, topics.DIAGNOSTICS)
+    bench.talk(String, topics.TASK, LATCHED)(String(data="push"))
+    e_stop = bench.talk(Bool, topics.E_STOP, LATCHED)
+
+    def guard(level: str, reason: str) -> None:
+        values = [KeyValue(key="level", value=level), KeyValue(key="stop_reason", value=reason)]
+        diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/sim2real_node", message="x", values=values)]))
+
+    def text() -> str:
+        return next((m.text for array in arrays[-1:] for m in array.markers if m.ns == "text"), "")
+
+    guard("hold", "none")
+    assert bench.until(lambda: text().startswith("push\nguard: hold"))
+    e_stop(Bool(data=True))
+    guard("stop", "tracking_error")
+    assert bench.until(lambda: text().startswith("E-STOP: tracking_error"))
