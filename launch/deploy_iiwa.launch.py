@@ -35,6 +35,7 @@ from launch_ros.substitutions import FindPackageShare
 from legion_core.errors import LegionError
 from legion_ros.deployment import PACKAGE, DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.domain import claim_robot, reach
+from legion_ros.security import enclave_arguments
 
 FIELDS = dataclasses.fields(DeploymentOptions)
 CLAIMS: list[IO[str]] = []
@@ -87,6 +88,7 @@ def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
         parameters=[*spec.params_files, spec.parameters],
         remappings=list(spec.remappings),
         arguments=list(spec.arguments),
+        ros_arguments=enclave_arguments(spec.namespace, spec.name),
         output="screen",
     )
 

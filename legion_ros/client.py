@@ -24,6 +24,7 @@ from legion_core.errors import DeploymentError
 from legion_ros import topics
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
+from legion_ros.security import OPERATOR, enclave_arguments
 from legion_ros.signals import ending_signals
 from legion_ros.stamps import to_ns
 
@@ -70,9 +71,10 @@ class LegionClient:
         namespace: that of the deployment, '' for none.
     """
 
-    def __init__(self, namespace: str = "", name: str = "legion_operator") -> None:
+    def __init__(self, namespace: str = "", name: str = OPERATOR) -> None:
         self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context)
+        root = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+        rclpy.init(args=["--ros-args", *enclave_arguments(root, OPERATOR)], context=self._context)
         self.node = rclpy.create_node(
             name,
             context=self._context,

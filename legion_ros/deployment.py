@@ -188,8 +188,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     """The processes of a deployment, in the order in which they are best started: the slowest first."""
     files = (str(resource("config/deploy.yaml")), *((options.params_file,) if options.params_file else ()))
     driver = options.profile.driver
-    own_clock = options.simulated_time and driver == "mujoco"  # Gazebo's is that of all its robots
-    clock = _into(options.root, "/clock") if own_clock else ()
+    clock = _into(options.root, "/clock") if driver == "mujoco" else ()  # Gazebo's is that of all its robots
     robot = {"robot": options.profile_name}
     policy = _chosen(options, "policy")
     rate = _chosen(options, "rate_hz")

@@ -25,6 +25,7 @@ from legion_core.parent import die_with_parent
 from legion_ros.deployment import PACKAGE, NodeSpec
 from legion_ros.domain import claim_robot
 from legion_ros.ready import READY_FD
+from legion_ros.security import enclave_arguments
 from legion_ros.signals import ending_signals
 
 GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
@@ -208,7 +209,7 @@ def _command(spec: NodeSpec, folder: Path) -> list[str]:
     # the full name, unlike a wildcard, wins over every section of the files before
     section = {f"{spec.namespace}/{spec.name}": {"ros__parameters": spec.parameters}}
     own.write_text(yaml.safe_dump(section), encoding="utf-8")
-    command = [*program, *spec.arguments, "--ros-args"]
+    command = [*program, *spec.arguments, "--ros-args", *enclave_arguments(spec.namespace, spec.name)]
     if spec.namespace:
         command += ["-r", f"__ns:={spec.namespace}"]
     for source, target in spec.remappings:
