@@ -8,6 +8,7 @@ import numpy as np
 
 from legion_core.spaces import Float32, ObservationSpec, TaskState, Vector
 from legion_sim2real.calibration import Calibration
+from legion_sim2real.filters import HandTrack, ObjectFilter, ObjectFilterConfig
 from legion_sim2real.kinematics import ArmKinematics
 
 
@@ -23,26 +24,50 @@ class RobotState:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Where the task's things are: world positions (3,) in metres; `object2` is None where the task has one object."""
+    """Where the task's things are: world positions (3,) in metres; `object2` is None where the task has one object.
+
+    `stamp_s` is when the objects were seen, None where that is as new as the robot's state.
+    """
 
     object: Vector
     object2: Vector | None
     goal: Vector
+    stamp_s: float | None = None
 
 
 class Real2Sim:
-    """Packs measurements into the observation `spec` of a policy."""
+    """Packs measurements into the observation `spec` of a policy; with `filtering`, object positions are filtered."""
 
-    def __init__(self, kinematics: ArmKinematics, calibration: Calibration, spec: ObservationSpec) -> None:
+    def __init__(
+        self,
+        kinematics: ArmKinematics,
+        calibration: Calibration,
+        spec: ObservationSpec,
+        filtering: ObjectFilterConfig | None = None,
+    ) -> None:
         self.kinematics = kinematics
         self.calibration = calibration
         self.spec = spec
+        self._hand = HandTrack()
+        self._filters = (ObjectFilter(filtering), ObjectFilter(filtering)) if filtering else None
+
+    def reset(self) -> None:
+        """Forget the objects that were seen: the next ones are others."""
+        self._hand = HandTrack()
+        for one in self._filters or ():
+            one.reset()
 
     def observe(self, state: RobotState, scene: Scene) -> Float32:
         """The observation, float32 (spec.size,), simulation frame. What is not finite in stays not finite out."""
-        second = scene.object if scene.object2 is None else scene.object2
-        points = np.stack((self.kinematics.forward(state.joint_positions).position, scene.object, second, scene.goal))
-        hand, first, second, goal = self.calibration.to_sim(points)
+        hand = self.kinematics.forward(state.joint_positions).position
+        seen, second_seen = scene.object, scene.object if scene.object2 is None else scene.object2
+        if self._filters is not None and np.isfinite(hand).all():
+            self._hand.add(state.stamp_s, hand)
+            stamp_s = state.stamp_s if scene.stamp_s is None else scene.stamp_s
+            seen = self._filters[0].update(seen, stamp_s, self._hand, state.stamp_s)
+            if scene.object2 is not None:
+                second_seen = self._filters[1].update(second_seen, stamp_s, self._hand, state.stamp_s)
+        hand, first, second, goal = self.calibration.to_sim(np.stack((hand, seen, second_seen, scene.goal)))
         if scene.object2 is None:
             second = np.zeros(3)
         return self.spec.pack(TaskState(hand, first, goal, second, state.gripper_opening))

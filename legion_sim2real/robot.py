@@ -19,6 +19,7 @@ from legion_core.resources import resource, search_path
 from legion_core.spaces import ObservationSpec, Vector
 from legion_sim2real.calibration import Calibration
 from legion_sim2real.collision import CollisionChecker
+from legion_sim2real.filters import ObjectFilterConfig
 from legion_sim2real.guard import SafetyGuard
 from legion_sim2real.kinematics import ArmKinematics
 from legion_sim2real.limits import SafetyLimits
@@ -30,6 +31,9 @@ PROFILE_SUFFIXES = (".yaml", ".yml")
 """A robot of such a name is the file of a profile."""
 MISSED_PERIODS = 1.5
 """A timeout must be this many periods at least, or ordinary jitter would stop the arm."""
+
+SILENT_PERIODS = 3.0
+"""So many policy periods without an action are silence."""
 
 CommandInterface = Literal["forward_position", "joint_trajectory", "cartesian"]
 COMMAND_INTERFACES: tuple[CommandInterface, ...] = get_args(CommandInterface)
@@ -188,6 +192,7 @@ class RobotProfile:
     calibration: str | None
     safety: str
     sim2real: Sim2RealConfig
+    object_filter: ObjectFilterConfig | None = None
 
     def __post_init__(self) -> None:
         require(1.0 <= self.rate_hz <= 200.0, "rate_hz", self.rate_hz, "1 to 200")
@@ -298,9 +303,13 @@ class RobotProfile:
             require(getattr(limits, key) >= shortest, f"{path}: {key}", getattr(limits, key), allowed)
         return limits
 
+    def silence_s(self, limits: SafetyLimits) -> float:
+        """So long without an action is silence, which brakes the arm."""
+        return min(limits.action_timeout_s, SILENT_PERIODS / self.rate_hz)
+
     def make_real2sim(self, spec: ObservationSpec) -> Real2Sim:
         """Real2Sim for this robot; raises as `load_calibration` and `kinematics`."""
-        return Real2Sim(self.kinematics(), self.load_calibration(), spec)
+        return Real2Sim(self.kinematics(), self.load_calibration(), spec, self.object_filter)
 
     def make_sim2real(self) -> Sim2Real:
         """Sim2Real with its guard, which is inactive; raises as `load_calibration`, `load_safety` and `kinematics`."""

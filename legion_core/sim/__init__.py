@@ -8,6 +8,7 @@ from legion_core.errors import SimulationError
 from legion_core.sim.env import MocapEnv, TaskEnv
 from legion_core.sim.placement import BASE_POSITION_M, BASE_YAW_RAD
 from legion_core.sim.plant import PlantState, RobotPlant
+from legion_core.sim.reality_gap import RealityGap
 from legion_core.sim.scene import ACTUATIONS, ARMS, check_choice
 from legion_core.sim.servo import ArmBridge, ServoEnv
 from legion_core.spaces import ObservationSpec
@@ -27,6 +28,7 @@ __all__ = [
     "MAX_STEPS",
     "ArmBridge",
     "PlantState",
+    "RealityGap",
     "RobotPlant",
     "TaskEnv",
     "check_actuation",
@@ -43,20 +45,24 @@ def make_env(
     spec: ObservationSpec = _DEFAULT_SPEC,
     max_steps: int | None = None,
     render_mode: str | None = None,
+    gap: RealityGap | None = None,
 ) -> TaskEnv:
-    """One of the tasks as a Gymnasium environment; servo actuation needs a bridge factory.
+    """One of the tasks as a Gymnasium environment; servo actuation needs a bridge factory, and may have a reality gap.
 
     Mocap actuation has all fifty tasks, servo actuation LEGION's ten. An episode lasts `max_steps`, by default the
     task's own.
 
     Raises:
         TaskError: an unknown task.
-        SimulationError: an unknown arm or actuation, a pair that does not exist, or servo without bridge.
+        SimulationError: an unknown arm or actuation, a pair that does not exist, servo without bridge, or a reality
+            gap without servo.
     """
     check_actuation(arm, actuation, bridge)
+    if actuation == "mocap" and gap is not None:
+        raise SimulationError("a reality gap needs servo actuation")
     if bridge is None or actuation == "mocap":
         return MocapEnv(task, arm, spec, max_steps, render_mode)
-    return ServoEnv(task, bridge, spec, max_steps, render_mode)
+    return ServoEnv(task, bridge, spec, max_steps, render_mode, gap)
 
 
 def check_actuation(arm: str, actuation: str, bridge: Callable[[], ArmBridge] | None) -> None:

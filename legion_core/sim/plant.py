@@ -30,7 +30,7 @@ class PlantState:
     """One sample of robot and scene; positions in the world frame (the robot's base), SI units.
 
     `object_quaternion` is (x, y, z, w); `object2_position` is None where the task has one object;
-    `time_s` never runs backwards, not even over resets.
+    `time_s` never runs backwards, not even over resets; `object_stamp_s` is when the objects were seen.
     """
 
     time_s: float
@@ -42,6 +42,7 @@ class PlantState:
     object_quaternion: Vector
     object2_position: Vector | None
     goal_position: Vector
+    object_stamp_s: float
 
 
 class RobotPlant:
@@ -69,13 +70,11 @@ class RobotPlant:
         self._frame_skip = round(period_s / _TIMESTEP_S)
         if self._frame_skip < 1 or not np.isclose(self._frame_skip * _TIMESTEP_S, period_s):
             raise SimulationError(f"period_s = {period_s}; allowed: a positive multiple of {_TIMESTEP_S}")
-        if not (np.isfinite(robot_lag_s) and robot_lag_s >= 0):
-            raise SimulationError(f"robot_lag_s = {robot_lag_s}; allowed: zero or more")
-        self._lag_s = robot_lag_s
         self.robot = robot or iiwa7()
         self._scenes: dict[str, ServoTask] = {}
         self._renderers: dict[str, OffscreenRenderer] = {}
         self._clock_s = -RESET_GAP_S
+        self.robot_lag_s = robot_lag_s
         self.task = task
         self.reset(task, seed)
 
@@ -118,7 +117,26 @@ class RobotPlant:
             object_quaternion=self._object_quaternion(),
             object2_position=None,
             goal_position=self.robot.to_world(seen.goal),
+            object_stamp_s=self._clock_s,
         )
+
+    @property
+    def time_s(self) -> float:
+        """The clock of `PlantState`."""
+        return self._clock_s
+
+    @property
+    def robot_lag_s(self) -> float:
+        """Time constant of the lag on the joint command; setting it holds from now on, for every task."""
+        return self._lag_s
+
+    @robot_lag_s.setter
+    def robot_lag_s(self, lag_s: float) -> None:
+        if not (np.isfinite(lag_s) and lag_s >= 0):
+            raise SimulationError(f"robot_lag_s = {lag_s}; allowed: zero or more")
+        self._lag_s = lag_s
+        for scene in self._scenes.values():
+            scene.model.actuator_dynprm[_SERVOS, 0] = lag_s
 
     @property
     def scene(self) -> ServoTask:

@@ -14,8 +14,8 @@ from legion_core.spaces import ObservationSpec
 from legion_sim2real.robot import Gripper, load_profile, profile_names
 
 
-def test_three_robots_ship():
-    assert profile_names() == ("gazebo", "lbr", "mujoco")
+def test_the_robots_that_ship():
+    assert profile_names() == ("gazebo", "lbr", "mujoco", "mujoco_gap")
 
 
 @pytest.mark.parametrize("name", ["gazebo", "mujoco"])
@@ -50,7 +50,7 @@ def test_names_follow_the_drivers(profile):
 
 
 def test_unknown_robot_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigurationError, match="unknown robot 'ur5'; allowed: gazebo, lbr, mujoco"):
+    with pytest.raises(ConfigurationError, match="unknown robot 'ur5'; allowed: gazebo, lbr, mujoco, mujoco_gap"):
         load_profile("ur5")
 
 
