@@ -8,7 +8,7 @@ import sys
 from legion_core.errors import LegionError
 from legion_ros.client import LegionClient
 
-NODES = ("language_node", "real2sim_node", "policy_node", "sim2real_node")
+NODES = ("language_node", "real2sim_node", "policy_node", "sim2real_node", "watchdog_node")
 WAIT_S = 8.0
 ERROR = 2
 """Level of a problem that keeps a node from its work; a warning is none."""
