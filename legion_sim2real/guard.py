@@ -59,8 +59,8 @@ class SafetyGuard:
         self._proximity = ProximityWatch(limits, kinematics, checker)
         self._motion = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
         self._stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
-        self._low, self._high = np.array(limits.workspace_low_m), np.array(limits.workspace_high_m)
         self._walls = list(zip(limits.workspace_low_m, limits.workspace_high_m, strict=True))
+        self._range = np.stack((kinematics.lower, kinematics.upper), axis=1).tolist()
         ends = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
         self._ends = np.stack(ends, axis=1).tolist()
         self._fastest = (kinematics.velocity * limits.joint_velocity_scale).tolist()
@@ -133,33 +133,33 @@ class SafetyGuard:
         if values.shape != (len(ACTION_FIELDS),):
             self.note(Intervention.MALFORMED_ACTION)
             return None
+        if all([-1.0 <= value <= 1.0 for value in values.tolist()]):
+            return values
         if not _finite(values.tolist()):
             self.note(Intervention.NON_FINITE_ACTION)
             return None
-        if max(values.tolist()) > 1.0 or min(values.tolist()) < -1.0:
-            self.note(Intervention.ACTION_CLIPPED)
-            return clip(values, -1.0, 1.0)
-        return values
+        self.note(Intervention.ACTION_CLIPPED)
+        return clip(values, -1.0, 1.0)
 
     def check_state(self, state: RobotState, now_s: float) -> bool:
         """Whether the measured joint positions can be trusted: seven finite, fresh numbers within the joint limits."""
-        q = state.joint_positions
-        if np.shape(q) != (JOINTS,) or not _finite(q.tolist()):
+        joints = state.joint_positions.tolist()
+        if np.shape(state.joint_positions) != (JOINTS,) or not _finite(joints):
             self.note(Intervention.MALFORMED_JOINT_STATE)
             return False
         if not self._fresh(state.stamp_s, now_s, self.limits.joint_state_timeout_s, Intervention.STALE_JOINT_STATE):
             return False
-        if (q < self._kinematics.lower).any() or (q > self._kinematics.upper).any():
-            self.note(Intervention.OUTSIDE_JOINT_LIMITS)
-            return False
-        return True
+        if all([low <= q <= high for q, (low, high) in zip(joints, self._range, strict=True)]):
+            return True
+        self.note(Intervention.OUTSIDE_JOINT_LIMITS)
+        return False
 
     def check_tracking(self, state: RobotState) -> None:
         """Where the measured joints do not follow the last command, forget it: the next one starts from them."""
         if self._plan is None:
             return
         measured = state.joint_positions.tolist()
-        furthest = max(abs(a - b) for a, b in zip(self._plan.motion.position, measured, strict=True))
+        furthest = max([abs(a - b) for a, b in zip(self._plan.motion.position, measured, strict=True)])
         if furthest > self.limits.max_tracking_error_rad:
             self.note(Intervention.TRACKING_ERROR)
             self.reset()
@@ -234,14 +234,15 @@ class SafetyGuard:
 
     def limit_target(self, position: Vector) -> Vector:
         """The nearest position (3,) for the hand, tool down, inside the workspace box and clear of the table."""
-        inside = clip(position, self._low, self._high)
-        if differ(inside, position):
+        wanted = position.tolist()
+        inside = [min(max(x, low), high) for x, (low, high) in zip(wanted, self._walls, strict=True)]
+        if inside != wanted:
             self.note(Intervention.WORKSPACE)
         lowest = self._floor + self._kinematics.tool_length
         if inside[2] < lowest:
             self.note(Intervention.TABLE_CLEARANCE)
             inside[2] = lowest
-        return inside
+        return np.array(inside)
 
     def limit_twist(self, twist: Vector, factor: float) -> Vector:
         """The twist (6,) of the hand, slowed in its own direction to the speed limits times `factor`."""
@@ -262,8 +263,7 @@ class SafetyGuard:
         if self._proximity.pace < 1.0:
             self.note(Intervention.PROXIMITY)
             factor *= self._proximity.pace
-        wish = self._limit_joints(velocity.tolist(), period, factor)
-        wish = self._limit_hand(wish, jacobian, factor)
+        wish = self._limit_joints(self._limit_speed(velocity, jacobian, factor), period)
         for share in SLOWER:
             plan = self._try([share * v for v in wish], period)
             objection = self._objection(plan, now_s, period)
@@ -282,32 +282,35 @@ class SafetyGuard:
         braking = self._stopping.brake(self._plan.motion, period)
         return self._leave(Plan(braking, self._stopping.rest(braking), self._plan.excess), now_s)
 
-    def _limit_joints(self, wish: list[float], period: float, factor: float) -> list[float]:
-        """The joint velocity (7,) nearest to `wish` that is not too fast and slows down in time before an end stop."""
-        assert self._plan is not None
-        peak = max(abs(v) / fastest for v, fastest in zip(wish, self._fastest, strict=True))
-        if not peak <= factor:  # all joints slow down alike, which keeps the direction of the hand
+    def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
+        """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
+        wish: list[float] = velocity.tolist()
+        x, y, z = (jacobian[:3] @ velocity).tolist()
+        joints = max([abs(v) / fastest for v, fastest in zip(wish, self._fastest, strict=True)])
+        hand = math.sqrt(x * x + y * y + z * z) / (HEADROOM * self.limits.max_speed_m_s)
+        if joints <= factor and hand <= factor:
+            return wish
+        if not joints <= factor:
             self.note(Intervention.JOINT_VELOCITY)
-            wish = [v * (factor / peak) for v in wish] if math.isfinite(peak) else STILL
+        if not hand <= factor:
+            self.note(Intervention.CARTESIAN_SPEED)
+        slower = factor / max(joints, hand)
+        return [v * slower for v in wish] if _finite(wish) else STILL
+
+    def _limit_joints(self, wish: list[float], period: float) -> list[float]:
+        """The joint velocity (7,) nearest to `wish` that slows down in time before the end stops."""
+        assert self._plan is not None
         # v is slow enough when a step at v and braking from v fit into the room: v dt + v^2 / 2a + v a / 2j <= room
-        acceleration = self._motion.acceleration_rad_s2
-        lead = acceleration * (period + acceleration / (2.0 * self._motion.jerk_rad_s3))
+        twice = 2.0 * self._motion.acceleration_rad_s2
+        lead = self._motion.acceleration_rad_s2 * (period + twice / (4.0 * self._motion.jerk_rad_s3))
         limited = []
         for v, q, (low, high) in zip(wish, self._plan.motion.position, self._ends, strict=True):
-            room = max(high - q if v > 0.0 else q - low, 0.0)
-            fastest = math.sqrt(lead * lead + 2.0 * acceleration * room) - lead
-            limited.append(min(max(v, -fastest), fastest))
+            room = high - q if v > 0.0 else q - low
+            fastest = math.sqrt(lead * lead + twice * room) - lead if room > 0.0 else 0.0
+            limited.append(v if -fastest <= v <= fastest else math.copysign(fastest, v))
         if limited != wish:
             self.note(Intervention.JOINT_POSITION)
         return limited
-
-    def _limit_hand(self, wish: list[float], jacobian: Vector, factor: float) -> list[float]:
-        """The joint velocity `wish` (7,), slowed until the hand's speed is below its limit times `factor`."""
-        speed, fastest = _largest_speed(jacobian, wish), factor * HEADROOM * self.limits.max_speed_m_s
-        if speed <= fastest:
-            return wish
-        self.note(Intervention.CARTESIAN_SPEED)
-        return [v * (fastest / speed) for v in wish]
 
     def _try(self, wish: list[float], period: float) -> Plan:
         """The command that follows `wish` (7,) as the joints' acceleration, jerk and end stops allow."""
@@ -340,9 +343,9 @@ class SafetyGuard:
     def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
         """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
         assert self._plan is not None
-        if max(abs(a - b) for a, b in zip(wish, motion.velocity, strict=True)) < SAME_RAD_S:
+        if max([abs(a - b) for a, b in zip(wish, motion.velocity, strict=True)]) < SAME_RAD_S:
             return
-        change = max(abs(a - b) for a, b in zip(wish, self._plan.motion.velocity, strict=True))
+        change = max([abs(a - b) for a, b in zip(wish, self._plan.motion.velocity, strict=True)])
         hard = change > self._motion.acceleration_rad_s2 * period
         self.note(Intervention.JOINT_ACCELERATION if hard else Intervention.JOINT_JERK)
 
@@ -351,7 +354,7 @@ class SafetyGuard:
         hand, rotation = self._kinematics.forward(np.array(joints))
         position = hand.tolist()
         lowest = min(0.0, float(rotation[2, 0])) * self._kinematics.tool_length + position[2]
-        outside = max(max(low - x, x - high) for x, (low, high) in zip(position, self._walls, strict=True))
+        outside = max([max(low - x, x - high) for x, (low, high) in zip(position, self._walls, strict=True)])
         return max(outside, self._floor - lowest)
 
     def _leave(self, plan: Plan, now_s: float) -> Vector:
@@ -378,7 +381,7 @@ def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[
 def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
     """The greatest speed (m/s) of the hand at any of the joint `velocities` (7,)."""
     hands: list[list[float]] = (np.array(velocities) @ jacobian[:3].T).tolist()
-    return math.sqrt(max(x * x + y * y + z * z for x, y, z in hands))
+    return math.sqrt(max([x * x + y * y + z * z for x, y, z in hands]))
 
 
 def _finite(values: list[float]) -> bool:

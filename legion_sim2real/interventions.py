@@ -84,4 +84,4 @@ SEVERITY = {level: rank for rank, level in enumerate(Level)}
 
 def worst(interventions: tuple[Intervention, ...]) -> Level:
     """The most severe level of the given interventions, CLEAR without any."""
-    return max((i.level for i in interventions), key=SEVERITY.__getitem__, default=Level.CLEAR)
+    return max([i.level for i in interventions], key=SEVERITY.__getitem__, default=Level.CLEAR)

@@ -48,12 +48,14 @@ class JointMotion:
         Together, because the hand would leave its way if some of them were there before the others.
         """
         self._solve(velocity, motion, ruckig.Synchronization.Time)
-        return _clean(*self._trajectory.at_time(period))
+        return Motion(*self._trajectory.at_time(period))
 
     def brake(self, motion: Motion, period: float) -> Motion:
         """`motion` after `period` (s) of braking, each joint on its own."""
         self._solve(STILL, motion, ruckig.Synchronization.No)
-        return _clean(*self._trajectory.at_time(period))
+        if period >= self._trajectory.duration:
+            return standstill(self._trajectory.at_time(period)[0])
+        return Motion(*self._trajectory.at_time(period))
 
     def rest(self, motion: Motion) -> list[float]:
         """Where (7,) rad the joints come to rest when they brake from `motion` at once."""
@@ -73,12 +75,3 @@ class JointMotion:
         given.target_velocity = velocity
         given.synchronization = synchronization
         self._ruckig.calculate(given, self._trajectory)
-
-
-def _clean(position: list[float], velocity: list[float], acceleration: list[float]) -> Motion:
-    """The motion without the rounding errors that would keep a standing joint from standing still."""
-    return Motion(
-        position,
-        [v if abs(v) > 1e-9 else 0.0 for v in velocity],
-        [a if abs(a) > 1e-6 else 0.0 for a in acceleration],
-    )

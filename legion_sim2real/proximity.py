@@ -44,7 +44,8 @@ class ProximityWatch:
 
     def objection(self, rest: list[float], now_s: float) -> Intervention | None:
         """What forbids that the arm comes to rest at `rest` (7,) rad: nothing does, where it comes away from it."""
-        least = self._gap - sum(r * abs(a - b) for r, a, b in zip(self._reach, rest, self._at, strict=True))
+        moved = [r * abs(a - b) for r, a, b in zip(self._reach, rest, self._at, strict=True)]
+        least = self._gap - sum(moved)
         if least >= self._slow:
             self.pace = 1.0
             return None
