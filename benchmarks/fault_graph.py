@@ -56,7 +56,7 @@ REST_RAD_S = 0.05
 """A joint of the compliant arm that is slower than this rests."""
 STEADY_S = 0.1
 """A command that stays for so long is held; a pause in the commands of that length ends the stream."""
-READY_S = 60.0
+READY_S = 240.0
 
 Delayed = Iterable[tuple[float, Any]]
 Effect = Callable[[Any], Delayed]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -63,3 +64,33 @@ def input_subscription(
     if profile.sync == "exact":
         return own_subscription(node, kind, topic, callback)
     return node.create_subscription(kind, topic, callback, SENSOR)
+
+
+class Inbox:
+    """The messages of a topic since the last look: what need not be known at once costs less than waking for each."""
+
+    def __init__(self, node: Node, kind: Any, topic: str, depth: int) -> None:
+        qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        group = _Asleep()
+        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=group)
+
+    def take(self) -> list[Any]:
+        """The messages that are new, the newest `depth` at most, in their order."""
+        taken, subscription = [], self._subscription
+        with subscription.handle:
+            while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+                taken.append(found[0])
+        return taken
+
+
+class _Asleep(CallbackGroup):
+    """No executor wakes for its entities."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing was begun."""

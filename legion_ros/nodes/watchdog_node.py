@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -27,13 +26,16 @@ from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, input_subscription, own_publisher, own_subscription
+from legion_ros.qos import EVENT, LATCHED, Inbox, own_publisher, own_subscription
 from legion_ros.stamps import to_seconds
 from legion_ros.vector_messages import NamedReader, position_of
 from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
 from legion_sim2real.watchdog import Watchdog
 
 NAME = "watchdog_node"
+LOOK_S = 0.04
+DEPTH = 50
+"""It looks so often at what has come, at most at so many messages of a topic: to look sooner would tell no more."""
 GRAPH_PERIOD_S = 0.5
 """How often the publishers of commands are counted."""
 GHOST_S = 30.0
@@ -69,27 +71,29 @@ class WatchdogNode(Node):
         self._publisher.publish(Bool(data=False))  # whoever starts now waits for word of a stop
         for qos in (EVENT, LATCHED):  # who publishes now, and who did before
             own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, qos)
-        self._listen(profile)
-        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=Clock(clock_type=ClockType.STEADY_TIME))
-
-    def _listen(self, profile: RobotProfile) -> None:
-        kind, topic, read = _measured(profile)
-        input_subscription(self, profile, kind, topic, partial(self._on_measurement, read))
-        kind, self._commands, read = _commanded(profile)
-        input_subscription(self, profile, kind, self._commands, partial(self._on_command, read))
+        kind, topic, self._read_measured = _measured(profile)
+        self._measured = Inbox(self, kind, topic, DEPTH)
+        kind, self._commands, self._read_commanded = _commanded(profile)
+        self._commanded = Inbox(self, kind, self._commands, DEPTH)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(LOOK_S, self._look, clock=steady)
+        self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
 
     # what it watches
 
-    def _on_measurement(self, read: Read, message: Any) -> None:
+    def _look(self) -> None:
+        for message in self._measured.take():
+            self._measure(message)
+        for message in self._commanded.take():
+            self._alarm(self._watchdog.command(self._read_commanded(message)))
+
+    def _measure(self, message: Any) -> None:
         try:
-            values = read(message)
+            values = self._read_measured(message)
         except SpaceError as error:
             self._diagnostics.error(str(error), "bad_input")
             return
         self._alarm(self._watchdog.measure(to_seconds(message.header.stamp), values))
-
-    def _on_command(self, read: Read, message: Any) -> None:
-        self._alarm(self._watchdog.command(read(message)))
 
     def _count_publishers(self) -> None:
         """Several names are several sources; one name twice may be a process that was started anew."""
