@@ -242,7 +242,7 @@ class SafetyGuard:
         if inside[2] < lowest:
             self.note(Intervention.TABLE_CLEARANCE)
             inside[2] = lowest
-        return np.array(inside)
+        return position if inside == wanted else np.array(inside)
 
     def limit_twist(self, twist: Vector, factor: float) -> Vector:
         """The twist (6,) of the hand, slowed in its own direction to the speed limits times `factor`."""
@@ -285,7 +285,7 @@ class SafetyGuard:
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
         wish: list[float] = velocity.tolist()
-        x, y, z = (jacobian[:3] @ velocity).tolist()
+        x, y, z = jacobian[:3].dot(velocity).tolist()
         joints = max([abs(v) / fastest for v, fastest in zip(wish, self._fastest, strict=True)])
         hand = math.sqrt(x * x + y * y + z * z) / (HEADROOM * self.limits.max_speed_m_s)
         if joints <= factor and hand <= factor:
@@ -368,11 +368,6 @@ def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:
     return clipped
 
 
-def differ(a: Vector, b: Vector) -> bool:
-    """Whether two vectors differ anywhere, several times faster than (a != b).any() for vectors of seven."""
-    return bool(a.tolist() != b.tolist())
-
-
 def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[float]:
     """The numbers of `first` where they are `chosen`, those of `second` elsewhere."""
     return [a if choose else b for choose, a, b in zip(chosen, first, second, strict=True)]
@@ -380,7 +375,7 @@ def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[
 
 def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
     """The greatest speed (m/s) of the hand at any of the joint `velocities` (7,)."""
-    hands: list[list[float]] = (np.array(velocities) @ jacobian[:3].T).tolist()
+    hands: list[list[float]] = np.array(velocities).dot(jacobian[:3].T).tolist()
     return math.sqrt(max([x * x + y * y + z * z for x, y, z in hands]))
 
 

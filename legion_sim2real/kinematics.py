@@ -76,7 +76,8 @@ class ArmKinematics:
 
     def jacobian(self, q: Vector) -> Vector:
         """Jacobian (6, 7) of the tip at `q`: linear rows first, in world axes."""
-        return self.forward_and_jacobian(q)[1]
+        jacobian: Vector = self._pin.computeFrameJacobian(self._model, self._data, q, self._tip, self._aligned)
+        return jacobian
 
     def forward_and_jacobian(self, q: Vector) -> tuple[Pose, Vector]:
         """Both of the above in one pass."""
@@ -90,7 +91,7 @@ class ArmKinematics:
 
     def rotation_error(self, target: Vector, rotation: Vector) -> Vector:
         """The rotation vector (3,) rad, in world axes, that turns `rotation` into `target` (3, 3 each)."""
-        error: Vector = self._pin.log3(target @ rotation.T)
+        error: Vector = self._pin.log3(target.dot(rotation.T))
         return error
 
     def manipulability(self, q: Vector) -> float:
@@ -134,10 +135,10 @@ def damped_least_squares(
     """
     from eigenpy import SelfAdjointEigenSolver  # pinocchio's; twice as fast as NumPy's for a matrix as small as this
 
-    solution = SelfAdjointEigenSolver(jacobian @ jacobian.T)
+    solution = SelfAdjointEigenSolver(jacobian.dot(jacobian.T))
     squares, axes = solution.eigenvalues(), solution.eigenvectors()
     smallest = math.sqrt(max(squares[0], 0.0))
     lack = 1.0 - min(smallest / threshold, 1.0)
-    residual = axes.T @ (twist - jacobian @ pull)
-    velocity = pull + jacobian.T @ (axes @ (residual / (squares + (lack * max_damping) ** 2 + 1e-12)))
+    residual = (twist - jacobian.dot(pull)).dot(axes)
+    velocity = pull + axes.dot(residual / (squares + ((lack * max_damping) ** 2 + 1e-12))).dot(jacobian)
     return Step(velocity, smallest)

@@ -11,7 +11,7 @@ import numpy as np
 from legion_core.config import require
 from legion_core.spaces import ACTION_SCALE_M, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.guard import SafetyGuard, clip, differ
+from legion_sim2real.guard import SafetyGuard, clip
 from legion_sim2real.interventions import Intervention, Level
 from legion_sim2real.kinematics import ArmKinematics, Pose, damped_least_squares
 from legion_sim2real.real2sim import RobotState
@@ -99,8 +99,10 @@ class Sim2Real:
         self._kinematics = kinematics
         self._calibration = calibration
         self._rotation = calibration.rotation_to_world(HAND_ROTATION)
-        self._box = np.array(config.hand_low_m), np.array(config.hand_high_m)
-        self._posture = np.array(config.posture_rad)
+        self._step = ACTION_SCALE_M * config.speed_scale
+        self._box = config.hand_low_m, config.hand_high_m
+        self._draw = config.posture_rate_hz * np.array(config.posture_rad)
+        self._rates = config.posture_rate_hz + AVOID_RATE_HZ
         margin = guard.limits.joint_margin_rad + config.avoid_margin_rad
         self._comfort = kinematics.lower + margin, kinematics.upper - margin
         self._leash = config.leash_m / calibration.scale
@@ -112,8 +114,7 @@ class Sim2Real:
         self.guard.reset()
         self._target: Vector | None = None
         self._gripper: float | None = None
-        self._robot = self._posture
-        """Joint positions (7,) rad of the robot as the model of its lag has them; set by every start."""
+        self._robot = np.zeros(7)  # where the model of the lag has the joints; every start sets it
 
     def act(
         self,
@@ -194,17 +195,16 @@ class Sim2Real:
 
     def _moved(self, target: Vector, direction: Vector, state: RobotState) -> Vector:
         """The target (3,), world frame, moved by an action's `direction` (3,) and kept where it may be."""
-        step = direction * (ACTION_SCALE_M * self.config.speed_scale)
         hand = self._kinematics.forward(state.joint_positions).position
-        lead = target + self._calibration.direction_to_world(step) - hand
-        length = math.sqrt(lead @ lead)
+        lead = target + self._calibration.direction_to_world(direction * self._step) - hand
+        length = math.sqrt(lead.dot(lead))
         if length > self._leash:
             lead *= self._leash / length
         moved = hand + lead
-        in_sim = self._calibration.to_sim(moved)
-        inside = clip(in_sim, *self._box)
-        if differ(inside, in_sim):
-            moved = self._calibration.to_world(inside)
+        in_sim = self._calibration.to_sim(moved).tolist()
+        inside = [min(max(x, low), high) for x, low, high in zip(in_sim, *self._box, strict=True)]
+        if inside != in_sim:
+            moved = self._calibration.to_world(np.array(inside))
         return self.guard.limit_target(moved)
 
     def _joints(self, target: Vector, now_s: float, period: float, factor: float) -> Vector:
@@ -251,7 +251,5 @@ class Sim2Real:
 
     def _pull(self, joints: Vector) -> Vector:
         """Joint velocity (7,) for the null space: towards the posture and away from the limits."""
-        comfortable = clip(joints, *self._comfort)
-        rate = self.config.posture_rate_hz
-        pull: Vector = rate * self._posture + AVOID_RATE_HZ * comfortable - (rate + AVOID_RATE_HZ) * joints
+        pull: Vector = self._draw + AVOID_RATE_HZ * clip(joints, *self._comfort) - self._rates * joints
         return pull
