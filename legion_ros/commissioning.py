@@ -138,7 +138,7 @@ class Commissioning:
         mend = f"copy {SHIPPED_SAFETY} beside your profile, measure workspace, table and obstacles, name the copy there"
         yield judged(bool(changed), "cell", f"{file}: {', '.join(changed) or 'nothing'} set for this cell", mend)
         if same and changed:
-            yield Finding(ADVICE, "cell", f"as shipped: {', '.join(same)}", "see that these are right for your cell")
+            yield Finding(ADVICE, "cell: rest", f"as shipped: {', '.join(same)}", "are these right for your cell?")
         missing = [name for name in LATCH if name not in limits.latch]
         yield judged(
             not missing or not self._real,

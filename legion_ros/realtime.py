@@ -29,8 +29,8 @@ NICE = -15
 SPIN_S = 3.0
 """Nothing in the control path is busy for so long without waiting for a message or a timer."""
 HOW_TO_GET_IT = (
-    "add '<user> - rtprio 50' and '<user> - memlock unlimited' to /etc/security/limits.d/legion.conf and log in again;"
-    " containers: --cap-add=SYS_NICE --ulimit rtprio=50 --ulimit memlock=-1"
+    "add '<user> - rtprio 99' and '<user> - memlock unlimited' to /etc/security/limits.d/legion.conf and log in again;"
+    " containers: --cap-add=SYS_NICE --ulimit rtprio=99 --ulimit memlock=-1"
 )
 MCL_CURRENT, MCL_ONFAULT = 1, 4
 """Of mlockall(2): what is mapped now, each page from its first use on."""

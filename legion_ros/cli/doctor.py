@@ -14,7 +14,7 @@ from pathlib import Path
 
 from legion_core.errors import LegionError
 from legion_ros.cli.common import add_network_argument, enter_domain
-from legion_ros.domain import domain_id
+from legion_ros.domain import domain_id, reach
 from legion_ros.findings import ADVICE, GOOD, WRONG, Finding, report
 from legion_ros.realtime import HOW_TO_GET_IT, PRIORITIES, Grant, memory_lockable, obtainable, prioritise
 from legion_ros.starter import log_folder
@@ -120,10 +120,18 @@ def _domain() -> Iterator[Finding]:
     except LegionError as error:
         yield Finding(WRONG, "domain", str(error), "unset ROS_DOMAIN_ID, or export ROS_DOMAIN_ID=0")
         return
-    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "this machine only (legion sets LOCALHOST)")
     risky = domain > 101
     mend = "use at most 101: ports of higher ones may be taken by other programs" if risky else ""
-    yield Finding(ADVICE if risky else GOOD, "domain", f"{domain}, discovery: {reach}", mend)
+    yield Finding(ADVICE if risky else GOOD, "domain", f"{domain}, {_reach()}", mend)
+
+
+def _reach() -> str:
+    """Who hears a graph that is started in this environment."""
+    chosen = {**os.environ, **reach()}
+    if any(value.endswith("loopback.xml") for value in chosen.values()):
+        return "this machine only: sockets are bound to loopback"
+    range_, local = chosen.get("ROS_AUTOMATIC_DISCOVERY_RANGE", ""), chosen.get("ROS_LOCALHOST_ONLY") == "1"
+    return "this machine only" if local or range_ == "LOCALHOST" else f"the network (discovery: {range_ or 'default'})"
 
 
 def _shared_memory() -> Iterator[Finding]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
 
+from cells import Cell
+from echo_driver import EchoDriver
 from running import deployment
 from sensor_msgs.msg import JointState
 
@@ -16,16 +19,16 @@ from legion_ros.cli.main import main
 from legion_ros.findings import ADVICE, GOOD, WRONG
 
 
-def doctor(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, str]:
+def doctor(capsys: pytest.CaptureFixture[str], robot: str, *arguments: str) -> dict[str, str]:
     """What it says of each thing."""
-    main(["doctor", "--robot", "mujoco", *arguments])
+    main(["doctor", "--robot", robot, *arguments])
     lines = (re.split(r"\s{2,}", line) for line in capsys.readouterr().out.splitlines())
     return {words[1]: words[0] for words in lines if words[0] in (GOOD, ADVICE, WRONG)}
 
 
 def test_a_rehearsal_in_simulation(capsys: pytest.CaptureFixture[str]) -> None:
     with deployment() as (_, client):
-        said = doctor(capsys, "--yes")
+        said = doctor(capsys, "mujoco", "--yes")
         seen = ("joint states", "joint states: source", "arm", "commands", "controller", "gripper", "object", "goal")
         assert [said[what] for what in ("profile", *seen)] == [GOOD] * 9, said
         for node in ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node"):
@@ -34,8 +37,22 @@ def test_a_rehearsal_in_simulation(capsys: pytest.CaptureFixture[str]) -> None:
         assert client.wait(lambda: client.status_value("sim2real_node", "e_stop") == "False", 10.0)
 
         intruder = client.node.create_publisher(JointState, "lbr/joint_states", 1)
-        said = doctor(capsys, "--stage", "slow")
+        said = doctor(capsys, "mujoco", "--stage", "slow")
         client.node.destroy_publisher(intruder)
         assert said["joint states: source"] == WRONG
         assert said["max_speed_m_s"] == WRONG
         assert said["emergency stop"] == WRONG, "nobody has agreed to the test"
+
+
+def test_an_arm_behind_its_driver_from_the_doctor_to_the_first_motion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    robot = Cell(tmp_path).for_stage("air").write()
+    with EchoDriver() as driver, deployment(robot=robot) as (_, client):
+        said = doctor(capsys, robot, "--stage", "air", "--yes")
+        files = ("cell", "latch", "height", "calibration", "speed_scale", "max_speed_m_s", "joint_velocity_scale")
+        seen = ("joint states", "joint states: source", "arm", "commands", "controller", "gripper", "object", "goal")
+        assert [said[what] for what in (*files, *seen, "emergency stop")] == [GOOD] * 16, said
+        before = driver.positions
+        client.say("reach the point")
+        assert client.wait(lambda: driver.positions != before, 20.0)
