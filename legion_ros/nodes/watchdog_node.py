@@ -45,6 +45,9 @@ Read = Callable[[Any], Sequence[float]]
 Stream = tuple[Any, str, Read]
 """Type, topic and how the numbers are read from a message."""
 
+CONTRADICTION_S = 0.2
+"""So soon sim2real_node contradicts who denies a stop."""
+
 
 @dataclass(frozen=True)
 class WatchdogSettings(ControlPathSettings):
@@ -65,6 +68,7 @@ class WatchdogNode(Node):
         self._watchdog = _watchdog(profile)
         self._reason = ""
         self._engaged = False
+        self._cleared_at: float | None = None
         self._crowded_since: float | None = None
         self._diagnostics = Diagnostics(self, self._report)
         self._publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
@@ -86,6 +90,7 @@ class WatchdogNode(Node):
             self._measure(message)
         for message in self._commanded.take():
             self._alarm(self._watchdog.command(self._read_commanded(message)))
+        self._believe()
 
     def _measure(self, message: Any) -> None:
         try:
@@ -118,9 +123,19 @@ class WatchdogNode(Node):
         self._engage(True)
 
     def _on_e_stop(self, message: Bool) -> None:
-        if message.data and not self._engaged:
+        if not message.data:
+            self._cleared_at = self._cleared_at or time.monotonic()
+            return
+        self._cleared_at = None
+        if not self._engaged:
             self._reason = "engaged by others"
-        self._engage(message.data)
+        self._engage(True)
+
+    def _believe(self) -> None:
+        """Anybody can say that the stop is cleared, this node too: what sim2real_node does not contradict is true."""
+        if self._cleared_at is not None and time.monotonic() - self._cleared_at > CONTRADICTION_S:
+            self._cleared_at = None
+            self._engage(False)
 
     def _engage(self, engage: bool) -> None:
         if engage == self._engaged:
