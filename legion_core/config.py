@@ -27,7 +27,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
             data = yaml.safe_load(stream)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
         raise ConfigurationError(f"{path}: expected a mapping of settings, got {type(data).__name__}")
@@ -100,7 +100,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return from_mapping(typing.cast("type[Any]", hint), value, where)
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigurationError(f"{where}: a number of {len(str(value))} digits is too large") from None
     if hint is Any or (
         isinstance(hint, type) and isinstance(value, hint) and (hint is bool) == isinstance(value, bool)
     ):
