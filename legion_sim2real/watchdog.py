@@ -15,6 +15,8 @@ SPEED_MARGIN = 1.3
 """What a compliant arm may be faster than its limits when it catches up with a command."""
 STILL = 1e-3
 """A command that differs from the one before by less (rad, or m of a pose) is one of an arm at rest."""
+PAUSE_S = 0.3
+"""After a longer time without measurement the arm may be elsewhere; a busy machine is not late by so much."""
 HANG_S = 0.5
 """Commands that cease in mid-motion for so long have been left by whoever sent them; a driver may lose a few."""
 
@@ -24,12 +26,10 @@ class Watchdog:
 
     Args:
         fastest: the greatest speeds that are allowed, one for each number that is measured (rad/s, or m/s).
-        pause_s: a longer time between two measurements is a pause, after which the arm may be elsewhere.
     """
 
-    def __init__(self, fastest: Sequence[float], pause_s: float) -> None:
+    def __init__(self, fastest: Sequence[float]) -> None:
         self._fastest = tuple(fastest)
-        self._pause_s = pause_s
         self.forget()
 
     def forget(self) -> None:
@@ -46,7 +46,7 @@ class Watchdog:
 
     def measure(self, stamp_s: float, values: Sequence[float]) -> str | None:
         """Take a measurement of the arm in. Returns what is wrong, None for nothing."""
-        if self._measured and not 0.0 <= stamp_s - self._measured[-1][0] <= self._pause_s:
+        if self._measured and not 0.0 <= stamp_s - self._measured[-1][0] <= PAUSE_S:
             self.forget()
         if self._measured and stamp_s == self._measured[-1][0]:
             return None

@@ -29,8 +29,8 @@ from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
 from legion_ros.robot_io import CommandOutput, RobotInput
 from legion_ros.stamps import NS_PER_S, from_seconds, to_ns, to_seconds
-from legion_ros.vector_messages import NamedReader, pose_message, quaternion_of
-from legion_sim2real.guard import differ
+from legion_ros.vector_messages import NamedReader, pose_message
+from legion_sim2real.camera import quaternion_from_rotation
 from legion_sim2real.kinematics import Pose
 from legion_sim2real.real2sim import RobotState
 from legion_sim2real.robot import COMMAND_INTERFACES
@@ -236,7 +236,7 @@ class Sim2RealNode(ManagedNode):
             self._send(command)
             # an arm at rest is told so twice: whoever watches the commands sees that the motion has ended
             held = command.joint_positions
-            self._resting = held is None or (before is not None and not differ(held, before))
+            self._resting = held is None or (before is not None and bool((held == before).all()))
         elif self._interpolates:
             self._send(sim2real.tick(state, self._now_s(state)))
 
@@ -256,7 +256,7 @@ class Sim2RealNode(ManagedNode):
 
     def _target_message(self, pose: Pose) -> PoseStamped:
         assert self._state is not None
-        stamp, quaternion = from_seconds(self._state.stamp_s), quaternion_of(pose.rotation)
+        stamp, quaternion = from_seconds(self._state.stamp_s), quaternion_from_rotation(pose.rotation)
         return pose_message(stamp, self._profile.base_frame, pose.position, quaternion)
 
     # time and reports

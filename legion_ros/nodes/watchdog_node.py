@@ -156,7 +156,7 @@ def _watchdog(profile: RobotProfile) -> Watchdog:
     if profile.input == "joint":
         joints = map(profile.description().joint, profile.joint_names)
         fastest = [limits.joint_velocity_scale * joint.velocity for joint in joints]
-    return Watchdog(fastest, limits.joint_state_timeout_s)
+    return Watchdog(fastest)
 
 
 def _measured(profile: RobotProfile) -> Stream:
