@@ -120,7 +120,7 @@ class Calibration:
 
     def to_sim(self, points: Vector) -> Vector:
         """World points (..., 3) in the simulation frame."""
-        sim: Vector = points @ self._to_sim + self.translation
+        sim: Vector = points.dot(self._to_sim) + self.translation
         return sim
 
     def to_world(self, points: Vector) -> Vector:
@@ -130,7 +130,7 @@ class Calibration:
 
     def direction_to_world(self, vector: Vector) -> Vector:
         """A displacement (..., 3) of the simulation frame as one of the world frame, scale included."""
-        world: Vector = vector @ self._to_world
+        world: Vector = vector.dot(self._to_world)
         return world
 
     def rotation_to_world(self, rotation: Vector) -> Vector:

@@ -133,7 +133,7 @@ class SafetyGuard:
         if values.shape != (len(ACTION_FIELDS),):
             self.note(Intervention.MALFORMED_ACTION)
             return None
-        if all([-1.0 <= value <= 1.0 for value in values.tolist()]):
+        if all(-1.0 <= value <= 1.0 for value in values.tolist()):
             return values
         if not _finite(values.tolist()):
             self.note(Intervention.NON_FINITE_ACTION)
@@ -149,7 +149,7 @@ class SafetyGuard:
             return False
         if not self._fresh(state.stamp_s, now_s, self.limits.joint_state_timeout_s, Intervention.STALE_JOINT_STATE):
             return False
-        if all([low <= q <= high for q, (low, high) in zip(joints, self._range, strict=True)]):
+        if all(low <= q <= high for q, (low, high) in zip(joints, self._range, strict=True)):
             return True
         self.note(Intervention.OUTSIDE_JOINT_LIMITS)
         return False
@@ -266,7 +266,7 @@ class SafetyGuard:
         wish = self._limit_joints(self._limit_speed(velocity, jacobian, factor), period)
         for share in SLOWER:
             plan = self._try([share * v for v in wish], period)
-            objection = self._objection(plan, now_s, period)
+            objection = self._objection(plan, now_s)
             if objection is None:
                 self._note_smoothing(wish, plan.motion, period)
                 return self._leave(plan, now_s)
@@ -328,13 +328,14 @@ class SafetyGuard:
             rest = _where(past, self._plan.rest, rest)
         return Plan(motion, rest, self._excess(rest))
 
-    def _objection(self, plan: Plan, now_s: float, period: float) -> Intervention | None:
+    def _objection(self, plan: Plan, now_s: float) -> Intervention | None:
         """What forbids `plan`, None where nothing does."""
         assert self._plan is not None
-        position, velocity, _ = plan.motion
-        mean = [(b - a) / period for a, b in zip(self._plan.motion.position, position, strict=True)]
-        jacobian = self._kinematics.jacobian(np.array(position))
-        if _largest_speed(jacobian, mean, velocity, self._motion.peak(plan.motion)) > self.limits.max_speed_m_s * SLACK:
+        jacobian = self._kinematics.jacobian(np.array(plan.motion.position))
+        if (
+            _largest_speed(jacobian, plan.motion.velocity, self._motion.peak(plan.motion))
+            > self.limits.max_speed_m_s * SLACK
+        ):
             return Intervention.CARTESIAN_SPEED
         if plan.excess > self.limits.overshoot_m and plan.excess > self._plan.excess:
             return Intervention.STOPPING_DISTANCE
