@@ -14,7 +14,8 @@ from legion_core.spaces import Vector
 from legion_ros.client import LegionClient
 from legion_ros.qos import SENSOR
 from legion_ros.robot_io import RobotInput
-from legion_ros.vector_messages import position_of, quaternion_of, rotation_of
+from legion_ros.vector_messages import position_of, rotation_of
+from legion_sim2real.camera import quaternion_from_rotation
 from legion_sim2real.robot import RobotProfile
 
 WINDOW_S = 1.0
@@ -66,7 +67,7 @@ class RestingArm:
         self._problem = f" ({problem})"
 
     def _on_tag(self, message: PoseStamped) -> None:
-        self._tags.put(np.concatenate((position_of(message), quaternion_of(rotation_of(message)))))
+        self._tags.put(np.concatenate((position_of(message), quaternion_from_rotation(rotation_of(message)))))
 
     def ask(self) -> tuple[Vector, Vector] | None:
         """Wait for Enter, then measure: joints (7,) rad and the tag's position and quaternion (7,), (0,) without a tag.
@@ -117,6 +118,6 @@ class RestingArm:
             raise CalibrationError(f"the tag was not seen on {self._tag} while the arm rested")
         poses = np.array(self._tags.values)
         poses[:, 3:] *= np.where(poses[:, 3:] @ poses[0, 3:] < 0.0, -1.0, 1.0)[:, None]  # q and -q are one rotation
-        mean = poses.mean(0)
+        mean: Vector = poses.mean(0)
         mean[3:] /= np.linalg.norm(mean[3:])
         return mean

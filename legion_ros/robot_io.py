@@ -22,10 +22,10 @@ from legion_ros.vector_messages import (
     float64_array,
     pose_message,
     position_of,
-    quaternion_of,
     rotation_of,
     trajectory_message,
 )
+from legion_sim2real.camera import CameraCalibration, quaternion_from_rotation
 from legion_sim2real.hand_input import HandInput
 from legion_sim2real.kinematics import Pose
 from legion_sim2real.robot import RobotProfile
@@ -80,31 +80,42 @@ def pose_input(node: Node, profile: RobotProfile, topic: str, put: Put, complain
 
 
 class PoseReader:
-    """Poses in the world frame: as they are where the header names the robot's base or nothing.
+    """Poses in the world frame. They come in that of the robot's base, or of its camera where the profile has one; a
+    header that names no frame means the base.
 
     Methods raise SpaceError for another frame, a number that is not finite and a quaternion that is no rotation.
     """
 
     def __init__(self, profile: RobotProfile, topic: str) -> None:
-        self._base, self._topic = profile.frames.base, topic
+        self._base, self._camera_frame, self._topic = profile.frames.base, profile.frames.camera, topic
+        self._camera = profile.load_camera()
 
     def position(self, message: PoseStamped) -> Vector:
         """The position (3,) m."""
         position = position_of(message)
         if not np.isfinite(position).all():
             raise SpaceError(f"{self._topic}: position is not finite")
-        frame = message.header.frame_id
-        if frame not in ("", self._base):
-            raise SpaceError(f"{self._topic}: frame_id = {frame!r}; allowed: {self._base}, or none")
-        return position
+        camera = self._seen_by(message)
+        return position if camera is None else camera.rotation @ position + camera.translation
 
     def pose(self, message: PoseStamped) -> Pose:
         """Position and orientation."""
-        position = self.position(message)
+        position, camera = self.position(message), self._seen_by(message)
         try:
-            return Pose(position, rotation_of(message))
+            rotation = rotation_of(message)
         except SpaceError as error:
             raise SpaceError(f"{self._topic}: {error}") from error
+        return Pose(position, rotation if camera is None else camera.rotation @ rotation)
+
+    def _seen_by(self, message: PoseStamped) -> CameraCalibration | None:
+        """The camera in whose frame a message is; None: it is in the world frame."""
+        frame = message.header.frame_id
+        if frame in ("", self._base):
+            return None
+        if self._camera is None or frame != self._camera_frame:
+            allowed = ", ".join(name for name in (self._base, self._camera_frame) if name)
+            raise SpaceError(f"{self._topic}: frame_id = {frame!r}; allowed: {allowed}")
+        return self._camera
 
 
 class CommandOutput:
@@ -144,7 +155,7 @@ class CommandOutput:
         assert self._kinematics is not None
         hand = self._kinematics.forward(joints)
         stamp = self._node.get_clock().now().to_msg()
-        return pose_message(stamp, self._profile.frames.base, hand.position, quaternion_of(hand.rotation))
+        return pose_message(stamp, self._profile.frames.base, hand.position, quaternion_from_rotation(hand.rotation))
 
 
 class CommandInput:

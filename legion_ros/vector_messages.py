@@ -13,11 +13,9 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float32MultiArray, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from legion_core.errors import SpaceError
+from legion_core.errors import CalibrationError, SpaceError
 from legion_core.spaces import Vector
-
-UNIT_TOLERANCE = 0.01
-"""How far the length of a quaternion may be from 1."""
+from legion_sim2real.camera import rotation_from_quaternion
 
 
 def doubles(values: npt.ArrayLike) -> array[float]:
@@ -81,23 +79,11 @@ def rotation_of(message: PoseStamped) -> Vector:
     Raises:
         SpaceError: its quaternion is not of length 1.
     """
-    import pinocchio  # here, as most nodes do without it
-
     turn = message.pose.orientation
-    quaternion = pinocchio.Quaternion(turn.w, turn.x, turn.y, turn.z)
-    if not abs(quaternion.norm() - 1.0) < UNIT_TOLERANCE:
-        raise SpaceError(f"orientation {quaternion.coeffs().tolist()}; expected a quaternion of length 1")
-    quaternion.normalize()
-    rotation: Vector = quaternion.toRotationMatrix()
-    return rotation
-
-
-def quaternion_of(rotation: Vector) -> Vector:
-    """The quaternion (4,) in the order x, y, z, w of a rotation (3, 3)."""
-    import pinocchio
-
-    quaternion: Vector = pinocchio.Quaternion(rotation).coeffs()
-    return quaternion
+    try:
+        return rotation_from_quaternion(np.array((turn.x, turn.y, turn.z, turn.w)))
+    except CalibrationError as error:
+        raise SpaceError(f"orientation: {error}") from error
 
 
 class NamedReader:

@@ -52,7 +52,7 @@ class HandInput:
             if found is not None:
                 self._near = found
                 return found
-        raise SpaceError(f"the hand's position {np.round(hand.position, 3).tolist()} m, so turned, is out of reach")
+        raise SpaceError("the hand's pose is out of the arm's reach")
 
     def _solve(self, hand: Pose, start: Vector) -> Vector | None:
         arm = self._kinematics

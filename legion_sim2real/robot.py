@@ -18,6 +18,7 @@ from legion_core.errors import ConfigurationError, DescriptionError, unknown
 from legion_core.resources import resource, search_path
 from legion_core.spaces import ObservationSpec, Vector
 from legion_sim2real.calibration import Calibration
+from legion_sim2real.camera import CameraCalibration
 from legion_sim2real.collision import CollisionChecker
 from legion_sim2real.filters import ObjectFilterConfig
 from legion_sim2real.guard import SafetyGuard
@@ -274,6 +275,14 @@ class RobotProfile:
                 "write it as in config/calibration_mujoco.yaml and name that file"
             )
         return Calibration.load(_config_file(self.calibration))
+
+    def load_camera(self) -> CameraCalibration | None:
+        """Where the camera of `frames.camera` stands; None where there is none.
+
+        Raises:
+            ConfigurationError: the file is missing or malformed.
+        """
+        return None if self.camera is None else CameraCalibration.load(_config_file(self.camera))
 
     def embodiment(self) -> Embodiment:
         """The robot as the simulator builds it: its base stands where the calibration says.

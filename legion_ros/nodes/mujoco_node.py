@@ -38,7 +38,8 @@ from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
 from legion_ros.robot_io import CommandInput
 from legion_ros.stamps import from_seconds
-from legion_ros.vector_messages import doubles, named_vector, pose_message, quaternion_of
+from legion_ros.vector_messages import doubles, named_vector, pose_message
+from legion_sim2real.camera import quaternion_from_rotation
 from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
 
 NAME = "mujoco_node"
@@ -258,7 +259,7 @@ class MujocoNode(Node):
     def _robot_message(self, state: PlantState, stamp: Time) -> JointState | PoseStamped:
         if self._hand is not None:
             hand = self._hand.forward(state.joint_positions)
-            return pose_message(stamp, self._profile.base_frame, hand.position, quaternion_of(hand.rotation))
+            return pose_message(stamp, self._profile.base_frame, hand.position, quaternion_from_rotation(hand.rotation))
         joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
         joints.velocity = doubles(state.joint_velocities)
         joints.effort = doubles(state.joint_efforts)

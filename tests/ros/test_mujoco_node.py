@@ -192,7 +192,10 @@ def test_in_real_time_it_steps_by_itself_with_wall_clock_stamps(bench: Any) -> N
     [
         ({"task": "juggle"}, "task = 'juggle'; allowed: reach, push"),
         ({"mode": "fast"}, "mode = 'fast'; allowed: realtime, lockstep"),
-        ({"robot": "kuka"}, "unknown robot 'kuka'; allowed: gazebo, lbr, mujoco, mujoco_gap"),
+        (
+            {"robot": "kuka"},
+            "unknown robot 'kuka'; allowed: gazebo, iiwa14_lbr, iiwa14_mujoco, lbr, mujoco, mujoco_gap",
+        ),
     ],
 )
 def test_wrong_parameters_are_named_with_what_is_allowed(bench: Any, given: dict[str, Any], message: str) -> None:

@@ -15,7 +15,7 @@ from legion_sim2real.robot import Gripper, load_profile, profile_names
 
 
 def test_the_robots_that_ship():
-    assert profile_names() == ("gazebo", "lbr", "mujoco", "mujoco_gap")
+    assert profile_names() == ("gazebo", "iiwa14_lbr", "iiwa14_mujoco", "lbr", "mujoco", "mujoco_gap")
 
 
 @pytest.mark.parametrize("name", ["gazebo", "mujoco"])
@@ -50,7 +50,9 @@ def test_names_follow_the_drivers(profile):
 
 
 def test_unknown_robot_is_refused_with_the_known_ones():
-    with pytest.raises(ConfigurationError, match="unknown robot 'ur5'; allowed: gazebo, lbr, mujoco, mujoco_gap"):
+    with pytest.raises(
+        ConfigurationError, match="unknown robot 'ur5'; allowed: gazebo, iiwa14_lbr, iiwa14_mujoco, lbr, mujoco"
+    ):
         load_profile("ur5")
 
 
@@ -106,7 +108,7 @@ def nested(key, **changes):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("driver", "kuka", "driver = 'kuka'; allowed: mujoco, ros2_control"),
+        ("driver", "kuka", "driver = 'kuka'; allowed: mujoco, gazebo, ros2_control"),
         ("driver", "ros2_control", "sync = 'exact'; allowed: latest, as a ros2_control robot"),
         ("input", "torque", "input = 'torque'; allowed: joint, cartesian"),
         ("input", "cartesian", "command_interface = 'forward_position'; allowed: cartesian"),
