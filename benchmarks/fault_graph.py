@@ -306,6 +306,8 @@ def killed(graph: FaultGraph, *nodes: str) -> Iterator[None]:
     starter, seconds = graph.starter, READY_S * graph.speed
     graph.need(lambda: all(starter[n].pid not in (None, pid) for n, pid in victims.items()), seconds, "no restart")
     graph.wait_ready()
+    for node in nodes:
+        starter[node].restarts = 0  # every fault is the first of its deployment
 
 
 @contextmanager

@@ -66,6 +66,8 @@ STATE_AGE_S = 0.1
 """A restart begins with a posture measured this shortly before it."""
 DISCOVERY_S = 2.0
 """Wall time until the services of a new process are known."""
+STAYS_RAD = 0.02
+"""What an arm under a stop may move: it settles, and its command is once more the measured posture."""
 RESTART_RAD = 0.03
 """What the arm may have moved on since the measurement that a restart begins with."""
 
@@ -275,7 +277,7 @@ def run(graph: FaultGraph, fault: Fault, task: str, seed: int, limits: SafetyLim
     if fault.recovery is Recovery.RESET:
         calm_s = recorder.now_s()
         graph.wait(lambda: False, 1.0)
-        stayed = recorder.held_after_s(calm_s) == 0.0
+        stayed = recorder.travel(calm_s) < STAYS_RAD
         graph.client.e_stop(False)
     success = graph.wait(graph.success, SUCCESS_S)
     broken = violations(recorder, limits)
