@@ -197,7 +197,7 @@ def _shah(a: _Poses, b: _Poses) -> _Model:
     # a_rotation @ tag_position - camera_position = camera_rotation @ b_position - a_position
     left = np.concatenate((a.rotations, np.broadcast_to(-np.eye(3), a.rotations.shape)), axis=2).reshape(-1, 6)
     right = (b.positions @ camera.T - a.positions).reshape(-1)
-    both = np.linalg.lstsq(left, right, rcond=None)[0]
+    both: Vector = np.linalg.lstsq(left, right, rcond=None)[0]
     return _Model(Pose(both[3:], camera), Pose(both[:3], tag))
 
 
@@ -223,11 +223,12 @@ def _refine(model: _Model, a: _Poses, b: _Poses) -> _Model:
     import pinocchio
     from scipy.optimize import least_squares  # takes 0.3 s, which no node should wait for
 
+    def shifted(pose: Pose, change: Vector) -> Pose:
+        turn: Vector = pinocchio.exp3(change[3:])
+        return Pose(pose.position + change[:3], pose.rotation @ turn)
+
     def moved(change: Vector) -> _Model:
-        return _Model(
-            Pose(model.camera.position + change[:3], model.camera.rotation @ pinocchio.exp3(change[3:6])),
-            Pose(model.tag.position + change[6:9], model.tag.rotation @ pinocchio.exp3(change[9:])),
-        )
+        return _Model(shifted(model.camera, change[:6]), shifted(model.tag, change[6:]))
 
     return moved(least_squares(lambda change: _residuals(moved(change), a, b).ravel(), np.zeros(12)).x)
 

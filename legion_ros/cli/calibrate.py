@@ -236,14 +236,14 @@ def _rms(values: Vector) -> float:
 
 def _report(made: Made, labels: Sequence[str]) -> None:
     """What each measurement is off by, and all together."""
-    turned = made.residuals_deg or [None] * len(labels)
+    turned: Sequence[float | None] = made.residuals_deg or [None] * len(labels)
     width = max(map(len, labels))
     for label, off, angle in zip(labels, made.residuals_mm, turned, strict=True):
         rejected = "   rejected" if label in made.rejected else ""
         print(f"{label:{width}}  {off:8.2f} mm" + ("" if angle is None else f"  {angle:7.2f} deg") + rejected)
     used = made.measurements - len(made.rejected)
-    angle = "" if made.rms_deg is None else f", {made.rms_deg:.2f} deg"
-    print(f"root mean square {made.rms_mm:.2f} mm{angle} over {used} of {made.measurements}")
+    and_turned = "" if made.rms_deg is None else f", {made.rms_deg:.2f} deg"
+    print(f"root mean square {made.rms_mm:.2f} mm{and_turned} over {used} of {made.measurements}")
     if made.measurements < ENOUGH:
         print(f"warning: with fewer than {ENOUGH} measurements a wrong one cannot be told from the others")
 
