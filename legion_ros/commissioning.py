@@ -72,7 +72,8 @@ NEAR_M = 0.1
 ANGLE_TOLERANCE_RAD = 1e-3
 NODES = ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node")
 """Without any of these nothing should move."""
-STOP_S = 2.0
+STOPPABLE = ("sim2real_node", "watchdog_node")
+STOP_S = 3.0
 """The nodes report twice a second."""
 
 
@@ -147,12 +148,13 @@ class Commissioning:
             f"{file}: add {', '.join(missing)} to latch, so that the arm waits for somebody to look",
         )
 
-    def _calibrated(self, what: str, load: Callable[[], Calibration | CameraCalibration]) -> Finding:
+    def _calibrated(self, what: str, load: Callable[[], Calibration | CameraCalibration | None]) -> Finding:
         """How well table or camera were measured, and when."""
         try:
-            made = load().made
+            calibration = load()
         except LegionError as error:
             return Finding(WRONG, what, str(error), "legion calibrate")
+        made = calibration.made if calibration else None
         otherwise = WRONG if self.stage.scene and self._real else ADVICE
         if made is None:
             return judged(not self._real, what, "does not say how it was made", "legion calibrate", otherwise)
@@ -320,27 +322,25 @@ class Commissioning:
 
 
 def _try_stop(client: LegionClient, what: str) -> Finding:
-    def engaged() -> bool:
-        return bool(client.status_value("sim2real_node", "e_stop") == "True")
+    """Engage, deny on the topic, clear by the service; what the nodes say of it is what counts."""
+
+    def all_say(engaged: bool) -> bool:
+        return all(client.status_value(node, "e_stop") == str(engaged) for node in STOPPABLE)
 
     try:
         client.e_stop(True)
-        if not client.wait(engaged, STOP_S):
-            return Finding(WRONG, what, f"sim2real_node does not say within {STOP_S:g} s that it is engaged")
+        engaged = client.wait(lambda: all_say(True), STOP_S)
         topic = own_publisher(client.node, Bool, topics.E_STOP, EVENT)
         client.wait(lambda: topic.get_subscription_count() > 0, STOP_S)
         topic.publish(Bool(data=False))
-        latched = not client.wait(lambda: not engaged(), STOP_S)
+        latched = not client.wait(lambda: not all_say(True), STOP_S)
         client.e_stop(False)
-        cleared = client.wait(lambda: not engaged(), STOP_S)
+        cleared = client.wait(lambda: all_say(False), STOP_S)
     except DeploymentError as error:
         return Finding(WRONG, what, str(error), "start the deployment again, and do not go on before this works")
-    return judged(
-        latched and cleared,
-        what,
-        "engages, stays engaged, and its service clears it" if latched and cleared else f"{latched=}, {cleared=}",
-        "do not go on before this works",
-    )
+    works = engaged and latched and cleared
+    detail = "engages, stays engaged, and its service clears it" if works else f"{engaged=}, {latched=}, {cleared=}"
+    return judged(works, what, detail, "do not go on before this works")
 
 
 def joint_limits(urdf: str) -> dict[str, tuple[float, float, float]]:
