@@ -193,14 +193,15 @@ class LegionClient:
     def e_stop_everywhere(self, engage: bool, settle_s: float = 1.0, timeout_s: float = 5.0) -> list[str]:
         """Engage or clear the emergency stop of every deployment in the domain. Returns their services.
 
-        Each is asked as soon as it is discovered; discovery ends when nothing new has come for `settle_s`.
+        Each is asked as soon as it is discovered; discovery ends when nothing new has come for `settle_s`, or nothing
+        at all within `timeout_s`.
 
         Raises:
             DeploymentError: there is none, or one that was found does not answer or refuses; the message names it.
         """
         suffix, asked = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]]()
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < settle_s:
+        while time.monotonic() - quiet_since < (settle_s if asked else timeout_s):
             for name, _ in self.node.get_service_names_and_types():
                 if name.endswith(suffix) and name not in asked:
                     asked[name] = self.node.create_client(SetBool, name), None

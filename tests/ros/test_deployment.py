@@ -14,7 +14,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from legion_core.config import load_yaml
-from legion_core.errors import ConfigurationError
+from legion_core.errors import ConfigurationError, DeploymentError
 from legion_core.resources import resource
 from legion_ros.deployment import (
     NODE_NAMES,
@@ -24,6 +24,8 @@ from legion_ros.deployment import (
     Respawn,
     deployment_graph,
 )
+from legion_ros.fleet import load_cell
+from legion_ros.starter import Starter
 from legion_sim2real.robot import load_profile, profile_names
 
 NODES = {
@@ -195,34 +197,100 @@ def test_a_misspelt_section_of_a_parameter_file_is_an_error(tmp_path: Path, text
         DeploymentOptions(params_file=str(file))
 
 
-def run_launch_file() -> dict[str, Any]:
-    path = resource("launch/deploy_iiwa.launch.py")
+LAUNCH_MODULES = (
+    "launch",
+    "launch.actions",
+    "launch.event_handlers",
+    "launch.events",
+    "launch.events.process",
+    "launch.launch_description_sources",
+    "launch.substitutions",
+    "launch_ros",
+    "launch_ros.actions",
+    "launch_ros.substitutions",
+)
+
+
+def run_launch_file(name: str = "deploy_iiwa") -> dict[str, Any]:
+    path = resource(f"launch/{name}.launch.py")
     names: dict[str, Any] = {"__name__": "launch_file", "__file__": str(path)}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
     return names
 
 
-def test_the_launch_file_takes_the_options_as_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With stand-ins for the launch packages, which only a ROS 2 installation has."""
-    declared: dict[str, dict[str, Any]] = {}
-    modules = (
-        "launch",
-        "launch.actions",
-        "launch.event_handlers",
-        "launch.events",
-        "launch.events.process",
-        "launch.launch_description_sources",
-        "launch.substitutions",
-        "launch_ros",
-        "launch_ros.actions",
-        "launch_ros.substitutions",
+@pytest.fixture
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Stand-ins for the launch packages, which only a ROS 2 installation has."""
+    for name in LAUNCH_MODULES:
+        module = types.ModuleType(name)
+        module.__getattr__ = lambda attribute: MagicMock(name=attribute)  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, module)
+    return {name: sys.modules[name] for name in LAUNCH_MODULES}
+
+
+def give_arguments(stand_ins: dict[str, Any], **given: str) -> None:
+    """Launch arguments as `ros2 launch` was given them."""
+    defaults = {f.name: str(f.default).lower() if f.type == "bool" else str(f.default) for f in fields_of_options()}
+    values = {**defaults, **given}
+    stand_ins["launch.substitutions"].LaunchConfiguration = lambda name: MagicMock(perform=lambda _: values[name])
+
+
+def fields_of_options() -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(DeploymentOptions)
+
+
+def test_the_launch_file_holds_its_robot_as_legion_deploy_does(
+    stand_ins: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMENT_PREFIX_PATH", sys.prefix)
+    give_arguments(stand_ins, namespace="claimed")
+    names, graph = run_launch_file(), [NodeSpec("true", package="any", namespace="/claimed")]
+    names["_deploy"](MagicMock())
+    try:
+        with pytest.raises(RuntimeError, match="namespace /claimed; stop it"):
+            run_launch_file()["_deploy"](MagicMock())
+        with pytest.raises(DeploymentError, match="a deployment runs already"):
+            Starter(graph)
+    finally:
+        for claim in names["CLAIMS"]:
+            claim.close()
+    with Starter(graph):
+        pass
+
+
+def test_the_launch_file_of_a_cell_starts_each_robot_s_own(stand_ins: dict[str, Any]) -> None:
+    started: list[list[str]] = []
+    stand_ins["launch.actions"].ExecuteProcess = lambda cmd, **more: started.append(cmd)
+    stand_ins["launch.substitutions"].LaunchConfiguration = lambda name: MagicMock(
+        perform=lambda _: str(resource("config/cell.yaml"))
     )
-    for name in modules:
-        stand_in = types.ModuleType(name)
-        stand_in.__getattr__ = lambda attribute: MagicMock(name=attribute)  # type: ignore[method-assign]
-        monkeypatch.setitem(sys.modules, name, stand_in)
-    actions = sys.modules["launch.actions"]
-    actions.DeclareLaunchArgument = lambda name, **more: declared.setdefault(name, more)  # type: ignore[attr-defined]
+    run_launch_file("deploy_cell")["_deploy"](MagicMock())
+    for command, robot in zip(started, load_cell(resource("config/cell.yaml")).robots, strict=True):
+        assert command[:4] == ["ros2", "launch", PACKAGE, "deploy_iiwa.launch.py"]
+        assert DeploymentOptions.from_strings(dict(text.split(":=", 1) for text in command[4:])) == robot
+
+
+def test_gazebo_opens_the_world_of_the_task_with_every_controller(stand_ins: dict[str, Any]) -> None:
+    nodes: list[dict[str, Any]] = []
+    included: list[Any] = []
+    stand_ins["launch_ros.actions"].Node = lambda **more: nodes.append(more)
+    stand_ins["launch.actions"].IncludeLaunchDescription = lambda *_, launch_arguments: included.extend(
+        launch_arguments
+    )
+    values = {"task": "door-open", "ctrl": "forward_position_controller", "headless": "true"}
+    stand_ins["launch.substitutions"].LaunchConfiguration = lambda name: MagicMock(perform=lambda _: values[name])
+    run_launch_file("gazebo")["_simulate"](MagicMock())
+    ((name, arguments),) = included
+    assert (name, arguments.split()[:2]) == ("gz_args", ["-r", "-s"])
+    assert Path(arguments.split()[2]) == resource("config/gazebo/door-open.sdf")
+    spawned = {node["arguments"][0] for node in nodes if node["executable"] == "spawner"}
+    assert spawned == {"joint_state_broadcaster", "gripper_controller", "forward_position_controller"}
+    assert all(node["namespace"] == "lbr" for node in nodes if node["executable"] != "parameter_bridge")
+
+
+def test_the_launch_file_takes_the_options_as_arguments(stand_ins: dict[str, Any]) -> None:
+    declared: dict[str, dict[str, Any]] = {}
+    stand_ins["launch.actions"].DeclareLaunchArgument = lambda name, **more: declared.setdefault(name, more)
     run_launch_file()["generate_launch_description"]()
     defaults = {name: more["default_value"] for name, more in declared.items()}
     assert DeploymentOptions.from_strings(defaults) == DeploymentOptions()
@@ -249,5 +317,7 @@ def test_the_launch_file_makes_the_graph_with_the_real_launch() -> None:
     for entity in names["generate_launch_description"]().entities[:-1]:
         entity.visit(context)
     nodes = [action for action in names["_deploy"](context) if isinstance(action, launch_ros.Node)]
+    for claim in names["CLAIMS"]:
+        claim.close()
     wanted = {spec.executable for spec in deployment_graph(DeploymentOptions()) if not spec.optional}
     assert wanted <= {str(node.node_executable) for node in nodes}

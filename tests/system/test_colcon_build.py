@@ -46,6 +46,10 @@ def test_launch_description_and_configuration_are_shared(prefix: Path) -> None:
     share = prefix / "share" / "legion_ros"
     for name in ("package.xml", "launch/deploy_iiwa.launch.py", "urdf/iiwa7_r800.urdf.xacro", "config/robots/lbr.yaml"):
         assert (share / name).is_file(), name
+    for folder in ("config/dds", "config/gazebo", "config/robots", "launch"):
+        assert {file.name for file in (share / folder).iterdir()} == {
+            file.name for file in (ROOT / folder).iterdir() if file.is_file()
+        }, folder
 
 
 def test_the_installed_copy_runs_and_finds_its_files(prefix: Path, tmp_path: Path) -> None:
