@@ -23,9 +23,9 @@ from legion_sim2real.robot import load_profile
 EPISODE_TIMEOUT_S = 120.0
 
 
-def lockstep_graph(policy: str, task: str) -> tuple[NodeSpec, ...]:
+def lockstep_graph(policy: str, task: str, robot: str = "mujoco") -> tuple[NodeSpec, ...]:
     """The deployment in lockstep, whose simulator ends each episode at success or after MAX_STEPS steps."""
-    options = DeploymentOptions(policy=policy, lockstep=True, follow_task=False, task=task)
+    options = DeploymentOptions(robot, policy, lockstep=True, follow_task=False, task=task)
     graph = [spec for spec in deployment_graph(options) if spec.critical]
     extra = {"mujoco_node": {"episode_steps": MAX_STEPS}}
     return tuple(replace(spec, parameters=spec.parameters | extra.get(spec.name, {})) for spec in graph)
@@ -34,9 +34,9 @@ def lockstep_graph(policy: str, task: str) -> tuple[NodeSpec, ...]:
 class LoopEvaluator:
     """Runs single episodes in a graph made by `lockstep_graph`."""
 
-    def __init__(self, starter: Starter, client: LegionClient, bundle: PolicyBundle) -> None:
+    def __init__(self, starter: Starter, client: LegionClient, bundle: PolicyBundle, robot: str = "mujoco") -> None:
         self._starter, self._client, self._bundle = starter, client, bundle
-        self._period_s = 1.0 / load_profile("mujoco").rate_hz
+        self._period_s = 1.0 / load_profile(robot).rate_hz
         self._task = ""
         self._counts: Counter[str] = Counter()
 
@@ -102,6 +102,7 @@ class LoopEvaluator:
 def evaluate_ros(
     policy: str = "",
     *,
+    robot: str = "mujoco",
     tasks: Sequence[str] | None = None,
     episodes: int = 10,
     first_seed: int = EVALUATION_SEED_BASE,
@@ -110,6 +111,7 @@ def evaluate_ros(
     """Run `episodes` layouts of each task (by default of all that the policy knows) through the real graph.
 
     Raises:
+        ConfigurationError: there is no profile `robot`, or it is not of a simulated robot.
         BundleError: the bundle in the folder `policy` does not load.
         TaskError: a task that the policy does not know.
         DeploymentError: the graph cannot be started or is lost.
@@ -120,17 +122,17 @@ def evaluate_ros(
     jobs = [(name, seed) for name in names for seed in range(first_seed, first_seed + episodes)]
     with (
         own_domain() as domain,
-        Starter(lockstep_graph(policy, names[0])) as starter,
+        Starter(lockstep_graph(policy, names[0], robot)) as starter,
         LegionClient() as client,
     ):
         for _ in starter.wait_ready():
             pass
-        evaluator = LoopEvaluator(starter, client, bundle)
+        evaluator = LoopEvaluator(starter, client, bundle, robot)
         shown = tqdm(jobs, desc="evaluate ros", unit="episode", disable=None if progress else True)
         done = tuple(evaluator.run(name, seed) for name, seed in shown)
     settings = {
         "loop": "ros",
-        "arm": "iiwa7",
+        "robot": robot,
         "actuation": "servo",
         "episodes": episodes,
         "first seed": first_seed,

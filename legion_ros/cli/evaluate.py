@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from legion_core.config import require
 from legion_core.evaluation import Evaluation
@@ -11,6 +12,7 @@ from legion_core.sim import EVALUATION_SEED_BASE
 
 LOOPS = ("direct", "ros")
 BOTH = "both"
+ROBOT = "mujoco"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--loop", choices=LOOPS, default="direct", help="in one process, or through the ROS graph")
     parser.add_argument("--actuation", choices=("mocap", "servo"), help="default: mocap; servo with --loop ros")
     parser.add_argument("--arm", choices=("iiwa7", "sawyer", BOTH), default="iiwa7", help="(sawyer: mocap only)")
+    parser.add_argument(
+        "--robot",
+        default=ROBOT,
+        metavar="PROFILE",
+        help="with --actuation servo: the simulated robot (%(default)s)",
+    )
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all that the policy knows")
     parser.add_argument("--episodes", type=int, default=10, help="layouts a task (10)")
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED_BASE, help="first layout (%(default)s)")
@@ -45,7 +53,13 @@ def _through_ros(options: argparse.Namespace) -> Evaluation:
     require(options.ray is None, "ray", options.ray, "only with --loop direct")
     from legion_ros.evaluation import evaluate_ros
 
-    return evaluate_ros(options.policy, tasks=options.tasks, episodes=options.episodes, first_seed=options.seed)
+    return evaluate_ros(
+        options.policy,
+        robot=options.robot,
+        tasks=options.tasks,
+        episodes=options.episodes,
+        first_seed=options.seed,
+    )
 
 
 def _on_both_arms(options: argparse.Namespace) -> int:
@@ -73,15 +87,18 @@ def _directly(options: argparse.Namespace) -> Evaluation:
     from legion_core.evaluation import evaluate_direct
     from legion_sim2real.bridge import BridgeFactory
 
+    bridged = options.actuation == "servo"
+    require(bridged or options.robot == ROBOT, "robot", options.robot, f"{ROBOT}, or any with --actuation servo")
     bundle = PolicyBundle.load(options.policy or None)
     with job_pool(options.processes, options.ray) as pool:
-        return evaluate_direct(
+        evaluation = evaluate_direct(
             bundle,
             tasks=options.tasks,
             episodes=options.episodes,
             actuation=options.actuation or "mocap",
             arm=options.arm,
-            bridge_factory=BridgeFactory(spec=bundle.spec),
+            bridge_factory=BridgeFactory(options.robot, bundle.spec),
             first_seed=options.seed,
             pool=pool,
         )
+    return replace(evaluation, settings={"robot": options.robot, **evaluation.settings}) if bridged else evaluation

@@ -40,14 +40,16 @@ def test_help_loads_neither_ros_nor_torch() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("deploy", "--robot", "kuka"), "robot = 'kuka'; allowed: mujoco, lbr, gazebo"),
+        (("deploy", "--robot", "kuka"), "unknown robot 'kuka'; allowed: gazebo, iiwa14_lbr"),
         (("deploy", "--once"), "once = True; allowed: only with --instruction"),
-        (("deploy", "--once", "--instruction", "x", "--robot", "gazebo"), "only with robot mujoco"),
+        (("deploy", "--once", "--instruction", "x", "--robot", "gazebo"), "only with driver mujoco"),
         (("deploy", "--params-file", "/nowhere.yaml"), "cannot read /nowhere.yaml"),
         (("evaluate", "--loop", "ros", "--actuation", "mocap"), "allowed: servo, with --loop ros"),
         (("evaluate", "--arm", "both", "--actuation", "servo"), "allowed: mocap, with --arm both"),
         (("evaluate", "--policy", "/nowhere", "--arm", "both"), "/nowhere: no such folder"),
         (("evaluate", "--policy", "/nowhere"), "/nowhere: no such folder"),
+        (("evaluate", "--robot", "iiwa14_mujoco"), "robot = 'iiwa14_mujoco'; allowed: mujoco, or any with"),
+        (("evaluate", "--loop", "ros", "--robot", "kuka"), "unknown robot 'kuka'; allowed: gazebo"),
         (("evaluate", "--loop", "ros", "--ray", "auto"), "ray = 'auto'; allowed: only with --loop direct"),
         (("evaluate", "--ray", "somewhere"), "ray address = 'somewhere'; allowed: local, auto, HOST:PORT"),
         (("import", "somewhere"), "the published actor is missing: name its file with --actor"),
