@@ -79,7 +79,7 @@ class RestingArm:
             CalibrationError: the robot or the tag is silent.
         """
         while (line := sys.stdin.readline()) and line.strip().lower() != "q":
-            measured = self._measure()
+            measured = self.measure()
             if measured is not None:
                 return measured
             print(f"  the arm moves: let it rest for {WINDOW_S:g} s, then press Enter again", flush=True)
@@ -96,7 +96,7 @@ class RestingArm:
             raise CalibrationError(f"ended before {label}; nothing is written")
         return found
 
-    def _measure(self) -> tuple[Vector, Vector] | None:
+    def measure(self) -> tuple[Vector, Vector] | None:
         """The means while the arm rests; None if it does not come to rest."""
         for window in (self._joints, self._tags):
             window.clear()

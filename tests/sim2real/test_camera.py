@@ -25,7 +25,7 @@ def times(a, b):
 
 
 class Recording:
-    """Poses of a hand that turns about all axes, and of the tag on it as a camera sees it; the first `wrong` are off."""
+    """Poses of a hand that turns about all axes and of the tag on it as a camera sees it; the first `wrong` are off."""
 
     def __init__(self, seed, wrong=0, count=15, noise_m=0.0005, noise_rad=0.003):
         rng = np.random.default_rng(seed)
