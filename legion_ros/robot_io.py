@@ -217,7 +217,7 @@ def _hand_input(profile: RobotProfile) -> HandInput:
 def _numbers(message: Float64MultiArray, count: int, what: str) -> Vector:
     values = np.array(message.data)
     if len(values) != count or not np.isfinite(values).all():
-        raise SpaceError(f"{what} of {len(values)} numbers; expected {count} finite ones")
+        raise SpaceError(f"{what} of {len(values)} numbers; expected {count}, all finite")
     return values
 
 
