@@ -25,7 +25,10 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *(share(folder) for folder in ("launch", "urdf", "config", "config/dds", "config/gazebo", "config/robots", "config/train")),
+        *(
+            share(folder)
+            for folder in ("launch", "urdf", "config", "config/dds", "config/gazebo", "config/robots", "config/train")
+        ),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
     extras_require={

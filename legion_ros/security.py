@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from legion_ros import topics
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
+from legion_ros.profiles import profile_of
 from legion_sim2real.robot import RobotProfile
 
 POLICY_VERSION = "0.2.0"
@@ -95,8 +96,7 @@ def enclave_arguments(namespace: str, node: str) -> list[str]:
 
 
 def _own(node: str, options: DeploymentOptions) -> Access:
-    chosen = options.command_interface or options.profile.command_interface
-    profile = dataclasses.replace(options.profile, command_interface=chosen)
+    profile = profile_of(options)
     gripper, commanded = profile.gripper, profile.command_topic
     measured = profile.topics.joint_states if profile.input == "joint" else profile.topics.hand_pose
     scene = (topics.OBJECT, topics.GOAL)
