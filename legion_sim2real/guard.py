@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from operator import le, sub
 from typing import NamedTuple
 
 import numpy as np
@@ -59,11 +60,11 @@ class SafetyGuard:
         self._proximity = ProximityWatch(limits, kinematics, checker)
         self._motion = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
         self._stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
-        self._walls = list(zip(limits.workspace_low_m, limits.workspace_high_m, strict=True))
-        self._range = np.stack((kinematics.lower, kinematics.upper), axis=1).tolist()
+        self._walls = limits.workspace_low_m, limits.workspace_high_m
+        self._lower, self._upper = kinematics.lower.tolist(), kinematics.upper.tolist()
         ends = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
         self._ends = np.stack(ends, axis=1).tolist()
-        self._fastest = (kinematics.velocity * limits.joint_velocity_scale).tolist()
+        self._fastest = kinematics.velocity * limits.joint_velocity_scale
         self._floor = limits.table_height_m + limits.table_clearance_m
         self._stop: tuple[Intervention, str] | None = None
         self._active = False
@@ -144,23 +145,22 @@ class SafetyGuard:
     def check_state(self, state: RobotState, now_s: float) -> bool:
         """Whether the measured joint positions can be trusted: seven finite, fresh numbers within the joint limits."""
         joints = state.joint_positions.tolist()
-        if np.shape(state.joint_positions) != (JOINTS,) or not _finite(joints):
+        shaped = np.shape(state.joint_positions) == (JOINTS,)
+        inside = shaped and all(map(le, self._lower, joints)) and all(map(le, joints, self._upper))
+        if not shaped or not (inside or _finite(joints)):
             self.note(Intervention.MALFORMED_JOINT_STATE)
             return False
         if not self._fresh(state.stamp_s, now_s, self.limits.joint_state_timeout_s, Intervention.STALE_JOINT_STATE):
             return False
-        if all(low <= q <= high for q, (low, high) in zip(joints, self._range, strict=True)):
-            return True
-        self.note(Intervention.OUTSIDE_JOINT_LIMITS)
-        return False
+        if not inside:
+            self.note(Intervention.OUTSIDE_JOINT_LIMITS)
+        return inside
 
     def check_tracking(self, state: RobotState) -> None:
         """Where the measured joints do not follow the last command, forget it: the next one starts from them."""
         if self._plan is None:
             return
-        measured = state.joint_positions.tolist()
-        furthest = max([abs(a - b) for a, b in zip(self._plan.motion.position, measured, strict=True)])
-        if furthest > self.limits.max_tracking_error_rad:
+        if _distance(self._plan.motion.position, state.joint_positions.tolist()) > self.limits.max_tracking_error_rad:
             self.note(Intervention.TRACKING_ERROR)
             self.reset()
 
@@ -235,7 +235,7 @@ class SafetyGuard:
     def limit_target(self, position: Vector) -> Vector:
         """The nearest position (3,) for the hand, tool down, inside the workspace box and clear of the table."""
         wanted = position.tolist()
-        inside = [min(max(x, low), high) for x, (low, high) in zip(wanted, self._walls, strict=True)]
+        inside = [min(max(x, low), high) for x, low, high in zip(wanted, *self._walls, strict=True)]
         if inside != wanted:
             self.note(Intervention.WORKSPACE)
         lowest = self._floor + self._kinematics.tool_length
@@ -284,10 +284,10 @@ class SafetyGuard:
 
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
-        wish: list[float] = velocity.tolist()
         x, y, z = jacobian[:3].dot(velocity).tolist()
-        joints = max([abs(v) / fastest for v, fastest in zip(wish, self._fastest, strict=True)])
+        joints = max(map(abs, (velocity / self._fastest).tolist()))
         hand = math.sqrt(x * x + y * y + z * z) / (HEADROOM * self.limits.max_speed_m_s)
+        wish: list[float] = velocity.tolist()
         if joints <= factor and hand <= factor:
             return wish
         if not joints <= factor:
@@ -344,19 +344,19 @@ class SafetyGuard:
     def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
         """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
         assert self._plan is not None
-        if max([abs(a - b) for a, b in zip(wish, motion.velocity, strict=True)]) < SAME_RAD_S:
+        if _distance(wish, motion.velocity) < SAME_RAD_S:
             return
-        change = max([abs(a - b) for a, b in zip(wish, self._plan.motion.velocity, strict=True)])
-        hard = change > self._motion.acceleration_rad_s2 * period
+        hard = _distance(wish, self._plan.motion.velocity) > self._motion.acceleration_rad_s2 * period
         self.note(Intervention.JOINT_ACCELERATION if hard else Intervention.JOINT_JERK)
 
     def _excess(self, joints: list[float]) -> float:
         """How far (m) outside workspace and table clearance the hand is at `joints` (7,); negative inside."""
         hand, rotation = self._kinematics.forward(np.array(joints))
-        position = hand.tolist()
-        lowest = min(0.0, float(rotation[2, 0])) * self._kinematics.tool_length + position[2]
-        outside = max([max(low - x, x - high) for x, (low, high) in zip(position, self._walls, strict=True)])
-        return max(outside, self._floor - lowest)
+        x, y, z = hand.tolist()
+        (back, right, bottom), (front, left, top) = self._walls
+        tip: float = z + min(0.0, rotation[2, 0].item()) * self._kinematics.tool_length
+        excess: float = max(back - x, x - front, right - y, y - left, bottom - z, z - top, self._floor - tip)
+        return excess
 
     def _leave(self, plan: Plan, now_s: float) -> Vector:
         self._plan, self._time = plan, now_s
@@ -378,6 +378,11 @@ def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
     """The greatest speed (m/s) of the hand at any of the joint `velocities` (7,)."""
     hands: list[list[float]] = np.array(velocities).dot(jacobian[:3].T).tolist()
     return math.sqrt(max([x * x + y * y + z * z for x, y, z in hands]))
+
+
+def _distance(first: list[float], second: list[float]) -> float:
+    """The greatest difference between numbers of equal rank."""
+    return float(max(map(abs, map(sub, first, second))))
 
 
 def _finite(values: list[float]) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 
 class Level(str, Enum):
-    """How severe an intervention is; in the order of severity."""
+    """How severe an intervention is, in the order of severity."""
 
     CLEAR = "clear"
     """Nothing was changed."""
     SLOW = "slow"
-    """The motion was limited, and goes on."""
+    """The command was limited, and the motion goes on."""
     HOLD = "hold"
     """The arm brakes; it goes on by itself when the cause has gone."""
     STOP = "stop"
@@ -19,69 +20,51 @@ class Level(str, Enum):
 
 
 class Intervention(str, Enum):
-    """Why the guard changed or refused what it was given, in the order of its checks."""
+    """Why the guard changed or refused what it was given, in the order of its checks, and the `level` of it.
 
-    MALFORMED_ACTION = "malformed_action"
-    NON_FINITE_ACTION = "non_finite_action"
-    ACTION_CLIPPED = "action_clipped"
-    MALFORMED_JOINT_STATE = "malformed_joint_state"
-    STALE_ACTION = "stale_action"
-    STALE_JOINT_STATE = "stale_joint_state"
-    STALE_OBJECT = "stale_object"
-    FUTURE_STAMP = "future_stamp"
-    OUTSIDE_JOINT_LIMITS = "outside_joint_limits"
-    TRACKING_ERROR = "tracking_error"
-    E_STOP = "e_stop"
-    STOPPED = "stopped"
-    INACTIVE = "inactive"
-    INTERRUPTED = "interrupted"
-    WORKSPACE = "workspace"
-    TABLE_CLEARANCE = "table_clearance"
-    CARTESIAN_SPEED = "cartesian_speed"
-    SINGULARITY = "singularity"
-    JOINT_POSITION = "joint_position"
-    JOINT_VELOCITY = "joint_velocity"
-    JOINT_ACCELERATION = "joint_acceleration"
-    JOINT_JERK = "joint_jerk"
-    STOPPING_DISTANCE = "stopping_distance"
-    PROXIMITY = "proximity"
-    SELF_COLLISION = "self_collision"
-    OBSTACLE = "obstacle"
-    RAMP_IN = "ramp_in"
+    A HOLD that the limits latch is followed by STOPPED; E_STOP is a stop that somebody asked for.
+    """
 
-    @property
-    def level(self) -> Level:
-        """How severe it is, unless the limits say that it latches a stop."""
-        if self in _STOPS:
-            return Level.STOP
-        return Level.HOLD if self in HOLDS else Level.SLOW
+    level: Level
 
+    def __new__(cls, name: str, level: Level) -> Intervention:
+        member = str.__new__(cls, name)
+        member._value_, member.level = name, level
+        return member
 
-_STOPS = frozenset({Intervention.E_STOP, Intervention.STOPPED})
-"""Somebody pressed the emergency stop; something that latches a stop has happened."""
-
-HOLDS = frozenset(
-    {
-        Intervention.MALFORMED_ACTION,
-        Intervention.NON_FINITE_ACTION,
-        Intervention.MALFORMED_JOINT_STATE,
-        Intervention.STALE_ACTION,
-        Intervention.STALE_JOINT_STATE,
-        Intervention.STALE_OBJECT,
-        Intervention.FUTURE_STAMP,
-        Intervention.OUTSIDE_JOINT_LIMITS,
-        Intervention.TRACKING_ERROR,
-        Intervention.INACTIVE,
-        Intervention.INTERRUPTED,
-        Intervention.SELF_COLLISION,
-        Intervention.OBSTACLE,
-    }
-)
-"""After these the arm brakes. All others slow it down or turn it aside."""
-
-SEVERITY = {level: rank for rank, level in enumerate(Level)}
+    MALFORMED_ACTION = "malformed_action", Level.HOLD
+    NON_FINITE_ACTION = "non_finite_action", Level.HOLD
+    ACTION_CLIPPED = "action_clipped", Level.SLOW
+    MALFORMED_JOINT_STATE = "malformed_joint_state", Level.HOLD
+    STALE_ACTION = "stale_action", Level.HOLD
+    STALE_JOINT_STATE = "stale_joint_state", Level.HOLD
+    STALE_OBJECT = "stale_object", Level.HOLD
+    FUTURE_STAMP = "future_stamp", Level.HOLD
+    OUTSIDE_JOINT_LIMITS = "outside_joint_limits", Level.HOLD
+    TRACKING_ERROR = "tracking_error", Level.HOLD
+    E_STOP = "e_stop", Level.STOP
+    STOPPED = "stopped", Level.STOP
+    INACTIVE = "inactive", Level.HOLD
+    INTERRUPTED = "interrupted", Level.HOLD
+    RAMP_IN = "ramp_in", Level.SLOW
+    WORKSPACE = "workspace", Level.SLOW
+    TABLE_CLEARANCE = "table_clearance", Level.SLOW
+    SINGULARITY = "singularity", Level.SLOW
+    PROXIMITY = "proximity", Level.SLOW
+    JOINT_VELOCITY = "joint_velocity", Level.SLOW
+    CARTESIAN_SPEED = "cartesian_speed", Level.SLOW
+    JOINT_POSITION = "joint_position", Level.SLOW
+    JOINT_ACCELERATION = "joint_acceleration", Level.SLOW
+    JOINT_JERK = "joint_jerk", Level.SLOW
+    STOPPING_DISTANCE = "stopping_distance", Level.SLOW
+    SELF_COLLISION = "self_collision", Level.HOLD
+    OBSTACLE = "obstacle", Level.HOLD
 
 
-def worst(interventions: tuple[Intervention, ...]) -> Level:
-    """The most severe level of the given interventions, CLEAR without any."""
-    return max([i.level for i in interventions], key=SEVERITY.__getitem__, default=Level.CLEAR)
+HOLDS = tuple(intervention for intervention in Intervention if intervention.level is Level.HOLD)
+_ORDER = tuple(Level)
+
+
+def worst(interventions: Iterable[Intervention]) -> Level:
+    """The most severe level of the interventions, CLEAR without any."""
+    return max([intervention.level for intervention in interventions], key=_ORDER.index, default=Level.CLEAR)

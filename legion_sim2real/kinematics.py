@@ -81,13 +81,12 @@ class ArmKinematics:
 
     def forward_and_jacobian(self, q: Vector) -> tuple[Pose, Vector]:
         """Both of the above in one pass."""
-        self._pin.computeJointJacobians(self._model, self._data, q)
-        pose = self._tip_pose()
-        return pose, self._pin.getFrameJacobian(self._model, self._data, self._tip, self._aligned)
+        jacobian = self.jacobian(q)
+        return self._tip_pose(), jacobian
 
     def _tip_pose(self) -> Pose:
-        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip)
-        return Pose(placement.translation.copy(), placement.rotation.copy())
+        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip).homogeneous
+        return Pose(placement[:3, 3], placement[:3, :3])
 
     def rotation_error(self, target: Vector, rotation: Vector) -> Vector:
         """The rotation vector (3,) rad, in world axes, that turns `rotation` into `target` (3, 3 each)."""
@@ -125,6 +124,14 @@ class ArmKinematics:
         return q
 
 
+@cache
+def _eigensolver() -> Any:
+    """That of pinocchio's matrices: twice as fast as NumPy's for one as small as this."""
+    from eigenpy import SelfAdjointEigenSolver
+
+    return SelfAdjointEigenSolver
+
+
 def damped_least_squares(
     jacobian: Vector, twist: Vector, pull: Vector, threshold: float = 0.1, max_damping: float = 0.1
 ) -> Step:
@@ -133,11 +140,9 @@ def damped_least_squares(
     The damping is zero while the Jacobian's smallest singular value is above `threshold` and grows to `max_damping`
     at a singularity (Nakamura and Hanafusa), so that precision is lost only where it would cost speed.
     """
-    from eigenpy import SelfAdjointEigenSolver  # pinocchio's; twice as fast as NumPy's for a matrix as small as this
-
-    solution = SelfAdjointEigenSolver(jacobian.dot(jacobian.T))
+    solution = _eigensolver()(jacobian.dot(jacobian.T))
     squares, axes = solution.eigenvalues(), solution.eigenvectors()
-    smallest = math.sqrt(max(squares[0], 0.0))
+    smallest = math.sqrt(max(float(squares[0]), 0.0))
     lack = 1.0 - min(smallest / threshold, 1.0)
     residual = (twist - jacobian.dot(pull)).dot(axes)
     velocity = pull + axes.dot(residual / (squares + ((lack * max_damping) ** 2 + 1e-12))).dot(jacobian)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
+from operator import mul, sub
 
 import numpy as np
 
@@ -44,8 +45,7 @@ class ProximityWatch:
 
     def objection(self, rest: list[float], now_s: float) -> Intervention | None:
         """What forbids that the arm comes to rest at `rest` (7,) rad: nothing does, where it comes away from it."""
-        moved = [r * abs(a - b) for r, a, b in zip(self._reach, rest, self._at, strict=True)]
-        least = self._gap - sum(moved)
+        least = self._gap - sum(map(mul, self._reach, map(abs, map(sub, rest, self._at))))
         if least >= self._slow:
             self.pace = 1.0
             return None
