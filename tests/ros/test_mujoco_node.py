@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,13 @@ from trajectory_msgs.msg import JointTrajectory
 pytest.importorskip("metaworld", reason="the simulator is not installed")
 
 from legion_core.errors import ConfigurationError
+from legion_core.resources import resource
 from legion_core.sim import RobotPlant
 from legion_ros import topics
 from legion_ros.nodes.mujoco_node import MujocoNode
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.stamps import to_ns
-from legion_ros.vector_messages import float64_array, trajectory_message
+from legion_ros.vector_messages import float64_array, position_of, rotation_of, trajectory_message
 from legion_sim2real.robot import load_profile
 
 PROFILE = load_profile("mujoco")
@@ -137,6 +139,37 @@ def test_trajectories_are_commands_too(bench: Any) -> None:
     assert bench.until(lambda: "joint command lacks lbr_A7" in talk.report())
     trajectory(trajectory_message(JOINTS[::-1], talk.joints[-1].position[::-1], 0.02))
     assert bench.until(lambda: len(talk.joints) == 2)
+
+
+def test_a_cartesian_robot_speaks_of_its_hand_and_goes_where_it_is_told(bench: Any, tmp_path: Path) -> None:
+    text = resource("config/robots/mujoco.yaml").read_text(encoding="utf-8")
+    text = text.replace("input: joint", "input: cartesian").replace(
+        "command_interface: forward_position", "command_interface: cartesian"
+    )
+    (tmp_path / "arm.yaml").write_text(text, encoding="utf-8")
+    bench.start(MujocoNode, mode="lockstep", task="reach", seed=3, robot=tmp_path / "arm.yaml")
+    hands = bench.listen(PoseStamped, PROFILE.topics.hand_pose, EVENT)
+    states = bench.listen(JointState, PROFILE.topics.joint_states)
+    command = bench.talk(PoseStamped, PROFILE.topics.pose_command)
+    gripper = bench.talk(Float64MultiArray, PROFILE.gripper.command)
+    bench.call(Trigger, topics.SIM_RESET, Trigger.Request())
+    assert bench.until(lambda: hands)
+    wanted = hands[-1]
+    wanted.pose.position.z += 0.05
+    for _ in range(40):
+        count = len(hands)
+        command(wanted)
+        gripper(float64_array((-1.0,)))
+        assert bench.until(lambda count=count: len(hands) > count, 1.0)
+    assert position_of(hands[-1]) == pytest.approx(position_of(wanted), abs=2e-3)
+    turned = rotation_of(hands[-1]).T @ rotation_of(wanted)
+    assert turned == pytest.approx(np.eye(3), abs=0.01)
+    assert not states, "it says nothing that such a robot would not say"
+
+
+def test_it_simulates_the_arm_of_the_profile(bench: Any) -> None:
+    node = bench.start(MujocoNode, mode="lockstep", robot="iiwa14_mujoco")
+    assert node._plant.robot == load_profile("iiwa14_mujoco").embodiment()
 
 
 def test_an_episode_ends_after_its_steps_and_asks_for_no_more_commands(bench: Any) -> None:
