@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ class Made:
     residuals_mm: tuple[float, ...]
     rms_deg: float | None = None
     residuals_deg: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            known = datetime.fromisoformat(self.date).tzinfo is not None
+        except ValueError:
+            known = False
+        require(known, "date", self.date, "ISO 8601 with its offset, such as 2026-11-23T12:00:00+00:00")
+        require(self.measurements > 0, "measurements", self.measurements, "1 or more")
+        require(0.0 <= self.rms_mm < math.inf, "rms_mm", self.rms_mm, "a number from 0 on")
 
     def as_yaml(self) -> dict[str, Any]:
         """The mapping that stands in the file."""

@@ -109,6 +109,9 @@ def test_load_reads_a_file(tmp_path: Path) -> None:
         (b"- 1", "expected a mapping of settings, got list"),
         (b"", "got NoneType"),
         (b"!!python/object/apply:os.getcwd []", "not valid YAML"),
+        (b"date: 2001-99-99", "not valid YAML: month must be in"),
+        (b"a: " + b"9" * 5000, "not valid YAML"),
+        (b"[" * 2000, "not valid YAML"),
     ],
 )
 def test_a_file_that_holds_no_settings(tmp_path: Path, content: bytes, message: str) -> None:
@@ -116,6 +119,11 @@ def test_a_file_that_holds_no_settings(tmp_path: Path, content: bytes, message: 
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=f"broken.yaml.*{message}"):
         load_yaml(path)
+
+
+def test_a_number_that_no_float_holds_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="settings: rate: a number of 401 digits is too large"):
+        from_mapping(Settings, {"name": "x", "rate": 10**400})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

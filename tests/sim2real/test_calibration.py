@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from legion_core.errors import CalibrationError, ConfigurationError
-from legion_sim2real.calibration import Calibration, rotation_from_rpy, rpy_from_rotation
+from legion_sim2real.calibration import Calibration, Made, rotation_from_rpy, rpy_from_rotation
 
 angles = st.floats(-np.pi, np.pi)
 metres = st.floats(-2, 2)
@@ -110,6 +111,25 @@ def test_files_come_back(tmp_path_factory, calibration):
     assert found.scale == calibration.scale
 
 
+MADE = Made("2026-11-23T12:00:00+00:00", "test", "by hand", "pairs.csv", 4, ("p2",), 0.5, (0.1, 9.0, 0.2, 0.3))
+
+
+def test_how_it_was_made_is_kept(tmp_path, calibration):
+    Calibration(calibration.rotation, calibration.translation, made=MADE).save(tmp_path / "c.yaml")
+    assert Calibration.load(tmp_path / "c.yaml").made == MADE
+    calibration.save(tmp_path / "plain.yaml")
+    assert Calibration.load(tmp_path / "plain.yaml").made is None
+
+
+def test_a_file_that_cannot_be_written_is_named(calibration):
+    with pytest.raises(CalibrationError, match=r"cannot write /nowhere/c.yaml: No such file"):
+        calibration.save("/nowhere/c.yaml")
+
+
+def made_text(**changes):
+    return GOOD + yaml.safe_dump({"made": {**MADE.as_yaml(), **changes}})
+
+
 GOOD = "translation_m: [0, 0, 0]\nrotation_rpy_deg: [0, 0, 0]\nscale: 1.0\n"
 
 
@@ -122,6 +142,12 @@ GOOD = "translation_m: [0, 0, 0]\nrotation_rpy_deg: [0, 0, 0]\nscale: 1.0\n"
         (GOOD.replace("1.0", "big"), "scale = 'big'; expected float"),
         (GOOD.replace("translation_m: [0, 0, 0]", "translation_m: [0, 0]"), "translation_m = .*expected 3 values"),
         (GOOD.replace("translation_m: [0, 0, 0]", "translation_m: [0, 0, .nan]"), "translation_m = .*finite numbers"),
+        (GOOD + "made: {}\n", "made: missing date, tool, method"),
+        (made_text(date="yesterday"), "made: date = 'yesterday'; allowed: ISO 8601"),
+        (made_text(date="2026-11-23"), "made: date = '2026-11-23'; allowed: ISO 8601 with its offset"),
+        (made_text(measurements=0), "made: measurements = 0; allowed: 1 or more"),
+        (made_text(rms_mm=float("nan")), "made: rms_mm = nan"),
+        (made_text(by="me"), "made: unknown key 'by'"),
         ("- 1\n", "expected a mapping"),
         ("{", "not valid YAML"),
     ],
