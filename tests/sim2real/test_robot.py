@@ -1,6 +1,9 @@
 """Robot profiles: what ships loads, and what is wrong is refused by name."""
 
 import dataclasses
+import re
+import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 from legion_core.errors import ConfigurationError, DescriptionError
 from legion_core.resources import resource
 from legion_core.spaces import ObservationSpec
-from legion_sim2real.robot import Gripper, load_profile, profile_names
+from legion_sim2real.limits import SafetyLimits
+from legion_sim2real.robot import Gripper, RobotProfile, load_profile, profile_names
 
 
 def test_the_robots_that_ship():
@@ -221,3 +225,22 @@ def test_the_simulators_gripper_speaks_the_policys_own_numbers(opening, command)
     gripper = load_profile("mujoco").gripper
     assert gripper.positions(opening).tolist() == [opening] and gripper.opening(np.array([opening])) == opening
     assert gripper.commanded(command).tolist() == [command] and gripper.wanted(np.array([command])) == command
+
+
+def keys_of(kind):
+    """The YAML keys of a dataclass and of the dataclasses in it."""
+    for field in dataclasses.fields(kind):
+        yield field.name
+        hint = typing.get_type_hints(kind)[field.name]
+        for inner in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(inner):
+                yield from keys_of(inner)
+
+
+def test_the_guide_explains_every_key_and_no_other():
+    text = (Path(__file__).parents[2] / "docs" / "own_robot.md").read_text(encoding="utf-8")
+    keys = {key for kind in (RobotProfile, SafetyLimits) for key in keys_of(kind)}
+    words = set(re.findall(r"`([a-z0-9_]+)`", text))
+    assert not keys - words, "not explained"
+    explained = {key for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    assert not explained - keys, "explained, but there is no such key"
