@@ -7,12 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from legion_ros.deployment import DeploymentOptions, deployment_graph
+from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.process import ControlPathSettings
 from legion_ros.realtime import PRIORITIES, Grant, obtainable
+from legion_ros.starter import Starter
 
 NEEDS_RIGHT = pytest.mark.skipif(obtainable() is not Grant.ROUND_ROBIN, reason="needs the right to real-time priority")
 
@@ -93,3 +95,16 @@ def test_declined_by_the_operator_and_in_simulated_time(options: dict[str, objec
 
 def test_otherwise_the_choice_is_left_to_the_parameter_files() -> None:
     assert all("realtime" not in spec.parameters for spec in deployment_graph(DeploymentOptions()))
+
+
+@NEEDS_RIGHT
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_process_of_a_node_has_what_its_parameter_says(wanted: bool, tmp_path: Path) -> None:
+    with Starter((NodeSpec("real2sim_node", {"realtime": wanted}),), tmp_path) as starter:
+        for _ in starter.wait_ready():
+            pass
+        pid = starter["real2sim_node"].pid
+        assert pid is not None
+        scheduler = os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK
+    assert scheduler == (os.SCHED_RR if wanted else os.SCHED_OTHER)
+    assert ("scheduling: real-time" in (tmp_path / "real2sim_node.log").read_text(encoding="utf-8")) is wanted

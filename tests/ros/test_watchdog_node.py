@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
 
 from legion_ros import topics
-from legion_ros.nodes.watchdog_node import WatchdogNode
+from legion_ros.nodes.watchdog_node import CONTRADICTION_S, WatchdogNode
 from legion_ros.qos import LATCHED
 from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import float64_array, named_vector
@@ -113,3 +113,17 @@ def test_it_keeps_a_stop_for_who_comes_later_until_it_is_cleared(bench: Any) -> 
     assert later[0].data
     say(Bool(data=False))
     assert bench.until(lambda: not later[-1].data)
+
+
+def test_a_stop_is_cleared_when_nobody_contradicts(bench: Any) -> None:
+    watched = Watched(bench)
+    say = bench.talk(Bool, topics.E_STOP)
+    say(Bool(data=True))
+    assert bench.until(lambda: watched.engaged)
+    watched.stops.clear()
+    for data in (False, True):  # somebody denies it, and sim2real_node contradicts
+        say(Bool(data=data))
+    bench.settle(4 * CONTRADICTION_S)
+    assert not watched.stops, "the echo of a denial would be contradicted again, and so on"
+    say(Bool(data=False))
+    assert bench.until(lambda: bool(watched.stops) and not watched.engaged)
