@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from legion_core.policy import LegionPolicy
 from legion_core.workers import run_jobs, worker_pool
 
 if TYPE_CHECKING:
-    from legion_core.sim import ArmBridge
+    from legion_core.sim import ArmBridge, RealityGap
 
 Z_95 = 1.959964
 EPISODES_A_JOB = 10
@@ -166,13 +166,14 @@ class DirectJob:
     actuation: str
     arm: str
     bridge: Callable[[], ArmBridge] | None
+    gap: RealityGap | None
 
 
 def run_direct(job: DirectJob) -> list[Episode]:
     """The job's episodes, without ROS: environment and policy in one loop."""
     from legion_core.sim import make_env
 
-    env = make_env(job.task, arm=job.arm, actuation=job.actuation, bridge=job.bridge, spec=job.bundle.spec)
+    env = make_env(job.task, arm=job.arm, actuation=job.actuation, bridge=job.bridge, spec=job.bundle.spec, gap=job.gap)
     policy, embedding = LegionPolicy(job.bundle), job.bundle.embedding(job.task)
     period_s = 1 / env.metadata["render_fps"]
     episodes = []
@@ -203,6 +204,7 @@ def evaluate_direct(
     actuation: str = "mocap",
     arm: str = "iiwa7",
     bridge_factory: Callable[[], ArmBridge] | None = None,
+    gap: RealityGap | None = None,
     first_seed: int | None = None,
     processes: int = 2,
     pool: Executor | None = None,
@@ -212,12 +214,14 @@ def evaluate_direct(
 
     Args:
         bridge_factory: picklable; makes what stands between policy and robot in servo actuation.
+        gap: between simulation and robot, in servo actuation.
         first_seed: of each task's layouts; by default the first of the evaluation seeds.
         pool: runs the jobs instead of a new pool of `processes`.
 
     Raises:
         TaskError: a task that the policy does not know.
-        SimulationError: an unknown arm or actuation, or servo without a bridge factory.
+        SimulationError: an unknown arm or actuation, or servo without a bridge factory, or a
+            gap without servo.
     """
     from legion_core.sim import EVALUATION_SEED_BASE
 
@@ -226,7 +230,7 @@ def evaluate_direct(
     names = [bundle.manifest.task(name).name for name in (tasks or bundle.task_names)]
     start = EVALUATION_SEED_BASE if first_seed is None else first_seed
     jobs = [
-        DirectJob(bundle, name, seeds, actuation, arm, bridge_factory)
+        DirectJob(bundle, name, seeds, actuation, arm, bridge_factory, gap)
         for name in names
         for seeds in chunks(range(start, start + episodes), EPISODES_A_JOB)
     ]
@@ -234,6 +238,8 @@ def evaluate_direct(
         results = run_jobs(workers, run_direct, jobs, f"evaluate {actuation}", progress)
         done = tuple(episode for batch in results for episode in batch)
     settings = {"loop": "direct", "arm": arm, "actuation": actuation, "episodes": episodes, "first seed": start}
+    if gap is not None:
+        settings["gap"] = asdict(gap)
     return Evaluation(settings, done)
 
 

@@ -19,6 +19,9 @@ from legion_core.spaces import Vector
 
 HISTORY_S = 1.0
 """For so long the way of the hand is remembered; an older picture is taken for one of that age."""
+LEAST = 1e-6
+"""Neither model is ever given up for good."""
+AT_REST = np.array([1.0 - LEAST, LEAST])
 WITH_HAND = np.array([0.0, 1.0])
 """Share of the hand's motion that the object takes in the two models: it rests, it moves with the hand."""
 
@@ -114,7 +117,7 @@ class ObjectFilter:
     def _begin(self, measured: Vector, stamp_s: float) -> None:
         self._positions = np.stack((measured, measured))
         self._variances = np.full(2, self._config.noise_m**2)
-        self._likely = np.array([1.0, 0.0])
+        self._likely = AT_REST
         self._stamp_s = stamp_s
         self._outliers = 0
 
@@ -140,10 +143,8 @@ class ObjectFilter:
         self._positions += gain[:, None] * error
         self._variances *= 1.0 - gain
         evidence = -0.5 * squared / total - 1.5 * np.log(total)
-        likely = self._likely * np.exp(evidence - evidence.max())
-        self._likely = likely / likely.sum()
-        if math.dist(here, measured) > config.reach_m:
-            self._likely = np.array([1.0, 0.0])
+        likely = np.maximum(self._likely * np.exp(evidence - evidence.max()), LEAST)
+        self._likely = AT_REST if math.dist(here, measured) > config.reach_m else likely / likely.sum()
 
     def _mix(self, switched: float) -> None:
         """Either model may have given way to the other, with probability `switched`."""

@@ -172,6 +172,7 @@ class RobotProfile:
     action). `sync` says whether an observation is made of inputs with one and the same stamp (exact) or of the latest
     ones (latest).
     `input` is what the robot says of itself, joint states or the pose of its hand; `command_interface` what it takes.
+    `object_filter` (None: objects are taken as they come) says how far a camera is trusted.
     `camera` (None: no camera frame), `calibration` (None: the operator must bring one) and `safety` are files:
     absolute, beside the profile's own file, or below `config/`.
     """
@@ -193,7 +194,7 @@ class RobotProfile:
     calibration: str | None
     safety: str
     sim2real: Sim2RealConfig
-    object_filter: ObjectFilterConfig | None = None
+    object_filter: ObjectFilterConfig | None
 
     def __post_init__(self) -> None:
         require(1.0 <= self.rate_hz <= 200.0, "rate_hz", self.rate_hz, "1 to 200")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from legion_core.errors import RunError
 from legion_core.learning.settings import RunSettings
-from legion_core.learning.trainer import BridgeFactory, train
+from legion_core.learning.trainer import Bridges, train
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class RunJob:
 
     settings: RunSettings
     folder: str
-    bridge_factory: BridgeFactory | None = None
+    bridges: Bridges = field(default_factory=Bridges)
     command: str = "legion_core.learning.fan_out.train_many"
 
 
 def run_job(job: RunJob) -> float:
     """The mean success of the finished run over actuations; NaN where the final evaluation was left out."""
-    bundle = train(job.settings, job.folder, bridge_factory=job.bridge_factory, command=job.command, progress=False)
+    bundle = train(job.settings, job.folder, bridges=job.bridges, command=job.command, progress=False)
     means = [score["mean"] for score in bundle.manifest.success.values()]
     return sum(means) / len(means) if means else float("nan")
 

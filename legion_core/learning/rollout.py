@@ -12,7 +12,7 @@ from legion_core.inference import ACTION_SIZE, LOG_STD_RANGE, PolicyForward
 from legion_core.knowledge import KnowledgeSpace
 from legion_core.learning.replay import Transitions
 from legion_core.learning.settings import Noise
-from legion_core.sim import ArmBridge, TaskEnv, make_env
+from legion_core.sim import ArmBridge, RealityGap, TaskEnv, make_env
 from legion_core.sim.experts import expert_action
 from legion_core.spaces import Float32, ObservationSpec
 
@@ -48,6 +48,7 @@ class Rollout:
     noise: Noise | None = None
     policy: ActingPolicy | None = None
     bridge: Callable[[], ArmBridge] | None = None
+    gap: RealityGap | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Collected:
 
 def collect(job: Rollout) -> Collected:
     """Run the job's episodes; each ends a while after success or with its time."""
-    env = make_env(job.task, arm=job.arm, actuation=job.actuation, bridge=job.bridge, spec=job.spec)
+    env = make_env(job.task, arm=job.arm, actuation=job.actuation, bridge=job.bridge, spec=job.spec, gap=job.gap)
     actor = _Actor(job.policy) if job.policy else None
     parts, returns, successes = [], [], 0
     for seed in job.seeds:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from legion_core.config import from_mapping, require
 from legion_core.inference import Architecture
 from legion_core.mixture import MixtureSettings
+from legion_core.sim.reality_gap import RealityGap
 from legion_core.spaces import DEFAULT_FIELDS
 
 Mode = Literal["multitask", "lifelong", "few_shot", "expanding"]
@@ -179,6 +180,9 @@ class RunSettings:
     seed: int = 0
     arm: Literal["iiwa7", "sawyer"] = "iiwa7"
     actuations: tuple[Literal["mocap", "servo"], ...] = ("mocap",)
+    randomisation: RealityGap | None = None
+    """Besides, as many servo episodes across this reality gap; the experts see the truth, and the policy what arrives.
+    Evaluations have its whole strength."""
     after_success: int = 150
     """Steps for which an episode of learning goes on after success."""
     noise: Noise = field(default_factory=Noise)
@@ -200,6 +204,8 @@ class RunSettings:
     def __post_init__(self) -> None:
         require(self.seed >= 0, "seed", self.seed, ">= 0")
         require(len(set(self.tasks)) == len(self.tasks), "tasks", self.tasks, "each task once")
+        across = self.randomisation is None or self.arm == "iiwa7"
+        require(across, "randomisation", self.randomisation, f"none with arm {self.arm}, which has no servos")
         require(len(self.actuations) > 0, "actuations", self.actuations, "mocap, servo")
         require(self.after_success >= 0, "after_success", self.after_success, ">= 0")
         for name in ("meetings", "checkpoint_updates", "processes", "threads"):

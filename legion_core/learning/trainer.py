@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from legion_core.learning.run_directory import RunDirectory, require_free_space
 from legion_core.learning.sentences import Sentences
 from legion_core.learning.settings import RunSettings
 from legion_core.mixture import make_engine, name_components, purity
-from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge, check_actuation
+from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge, RealityGap, check_actuation
 from legion_core.spaces import Float32, ObservationSpec
 from legion_core.tasks import get_task, task_set
 from legion_core.workers import run_jobs, worker_pool
@@ -50,13 +50,36 @@ PACKAGES = ("numpy", "torch", "mujoco", "metaworld", "sentence-transformers")
 BridgeFactory = Callable[[], ArmBridge]
 
 
+@dataclass(frozen=True)
+class Bridges:
+    """Picklable makers of what stands between policy and robot in servo actuation: plain, and across a reality gap."""
+
+    plain: BridgeFactory | None = None
+    gap: BridgeFactory | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """Where episodes are run: an actuation, or servo actuation across a gap."""
+
+    name: str
+    actuation: str
+    bridge: BridgeFactory | None
+    gap: RealityGap | None = None
+
+    @property
+    def in_full(self) -> World:
+        """With the whole strength of its gap."""
+        return replace(self, gap=self.gap and replace(self.gap, strength=(1.0, 1.0)))
+
+
 def train(
     settings: RunSettings,
     folder: Path | str,
     *,
     resume: bool = False,
     checkpoint: str | None = None,
-    bridge_factory: BridgeFactory | None = None,
+    bridges: Bridges = Bridges(),
     command: str = "legion_core.learning.trainer.train",
     progress: bool = True,
 ) -> PolicyBundle:
@@ -65,7 +88,7 @@ def train(
     Args:
         settings: of the run; those of a resumed run are in its folder (`RunDirectory.read(folder).settings`).
         checkpoint: number of the checkpoint from which to resume; the newest by default.
-        bridge_factory: picklable; makes what stands between policy and robot in servo actuation.
+        bridges: for servo actuation and for a gap.
         command: what the operator typed, for the manifest.
 
     Raises:
@@ -74,23 +97,26 @@ def train(
         TaskError: an unknown task.
     """
     torch.set_num_threads(settings.threads)
-    preparation, board = Preparation(settings, bridge_factory), settings.tensorboard
+    preparation, board = Preparation(settings, bridges), settings.tensorboard
     require_free_space(folder, preparation.bytes_needed)
     if resume:
         directory = RunDirectory.open(folder, tensorboard=board)
     else:
         directory = RunDirectory.create(folder, settings.mapping(), tensorboard=board)
     with directory, worker_pool(settings.processes) as pool:
-        return Trainer(preparation, directory, pool, bridge_factory, command, progress).run(resume, checkpoint)
+        return Trainer(preparation, directory, pool, command, progress).run(resume, checkpoint)
 
 
 class Preparation:
     """What can be wrong with the settings is found here, before a folder is made."""
 
-    def __init__(self, settings: RunSettings, bridge_factory: BridgeFactory | None) -> None:
+    def __init__(self, settings: RunSettings, bridges: Bridges) -> None:
         self.settings = settings
-        for actuation in settings.actuations:
-            check_actuation(settings.arm, actuation, bridge_factory)
+        self.worlds = [World(name, name, bridges.plain) for name in settings.actuations]
+        if settings.randomisation is not None:
+            self.worlds.append(World("gap", "servo", bridges.gap, settings.randomisation))
+        for world in self.worlds:
+            check_actuation(settings.arm, world.actuation, world.bridge)
         names = settings.tasks or tuple(task.name for task in task_set(settings.task_set))
         self.tasks = tuple(get_task(name) for name in names)
         self.stages = schedule(settings.mode, settings.order, names, seed=settings.seed, meetings=settings.meetings)
@@ -106,7 +132,7 @@ class Preparation:
     def bytes_needed(self) -> int:
         """On the disk, for transitions and checkpoints, at most."""
         settings, plan = self.settings, self.settings.plan
-        episodes = (plan.first_episodes + plan.rounds * plan.episodes) * len(settings.actuations)
+        episodes = (plan.first_episodes + plan.rounds * plan.episodes) * len(self.worlds)
         steps = MAX_STEPS * episodes * sum(len(stage.tasks) for stage in self.stages)
         checkpoint = sum(array.nbytes for array in self.agent.state().values()) * OPTIMISER_SHARE
         rows = min(settings.replay.capacity, steps) * RowSpec(self.spec.size).width * 4
@@ -121,14 +147,13 @@ class Trainer:
         preparation: Preparation,
         directory: RunDirectory,
         pool: Executor,
-        bridge_factory: BridgeFactory | None,
         command: str,
         progress: bool,
     ) -> None:
         self._settings, self._tasks, self._stages = preparation.settings, preparation.tasks, preparation.stages
         self._spec, self._sentences = preparation.spec, preparation.sentences
         self._agent, self._mixture = preparation.agent, preparation.mixture
-        self._directory, self._pool, self._bridge_factory = directory, pool, bridge_factory
+        self._worlds, self._directory, self._pool = preparation.worlds, directory, pool
         self._command, self._progress = command, progress
         replay = self._settings.replay
         self._replay = Replay(
@@ -195,7 +220,7 @@ class Trainer:
                 task,
                 self._index[task],
                 settings.arm,
-                actuation,
+                world.actuation,
                 seeds,
                 self._spec,
                 who,
@@ -203,9 +228,10 @@ class Trainer:
                 scripted,
                 settings.noise if who == "expert" else None,
                 ActingPolicy(weights, canonical[self._index[task]], sample=not scripted) if weights else None,
-                self._bridge_factory,
+                world.bridge,
+                world.gap,
             )
-            for actuation in settings.actuations
+            for world in self._worlds
             for task in stage.tasks
             for seeds in chunks(rng.integers(EVALUATION_SEED_BASE, size=count).tolist(), EPISODES_A_JOB)
         ]
@@ -281,13 +307,11 @@ class Trainer:
         """The final evaluation on layouts not looked at before, and the bundle that says how it came to be."""
         settings = self._settings
         bundle, success = self._bundle(), {}
-        for actuation in settings.actuations:
-            evaluation = self._measure(
-                bundle, self._stages[-1].seen, actuation, settings.evaluation.final, FINAL_SEED_BASE
-            )
+        for world in self._worlds:
+            evaluation = self._measure(bundle, self._stages[-1].seen, world, settings.evaluation.final, FINAL_SEED_BASE)
             if evaluation:
-                self._record_evaluation("final", actuation, evaluation)
-                success[str(actuation)] = _scored(evaluation)
+                self._record_evaluation("final", world, evaluation)
+                success[world.name] = _scored(evaluation)
         manifest = replace(bundle.manifest, training=self._provenance(), success=success)
         bundle = replace(bundle, manifest=manifest)
         self._directory.replace_bundle("bundle", bundle)
@@ -357,16 +381,16 @@ class Trainer:
         if not episodes:
             return {}
         bundle, by_task = self._bundle(), defaultdict(list)
-        for actuation in self._settings.actuations:
-            evaluation = self._measure(bundle, tasks, actuation, episodes, EVALUATION_SEED_BASE)
+        for world in self._worlds:
+            evaluation = self._measure(bundle, tasks, world, episodes, EVALUATION_SEED_BASE)
             if evaluation:
-                self._record_evaluation(when, actuation, evaluation)
+                self._record_evaluation(when, world, evaluation)
                 for summary in evaluation.tasks:
                     by_task[summary.name].append(summary.success)
         return {name: float(np.mean(values)) for name, values in by_task.items()}
 
     def _measure(
-        self, bundle: PolicyBundle, tasks: Sequence[str], actuation: str, episodes: int, first_seed: int
+        self, bundle: PolicyBundle, tasks: Sequence[str], world: World, episodes: int, first_seed: int
     ) -> Evaluation | None:
         if not episodes:
             return None
@@ -374,21 +398,22 @@ class Trainer:
             bundle,
             tasks=tasks,
             episodes=episodes,
-            actuation=actuation,
+            actuation=world.actuation,
             arm=self._settings.arm,
-            bridge_factory=self._bridge_factory,
+            bridge_factory=world.bridge,
+            gap=world.in_full.gap,
             first_seed=first_seed,
             pool=self._pool,
             progress=self._progress,
         )
 
-    def _record_evaluation(self, when: str, actuation: str, evaluation: Evaluation) -> None:
+    def _record_evaluation(self, when: str, world: World, evaluation: Evaluation) -> None:
         self._record(
             "evaluation",
             when=when,
             stage_env_steps=self._stage_env_steps,
             arm=self._settings.arm,
-            actuation=actuation,
+            actuation=world.name,
             tasks={s.name: {"episodes": s.episodes, "successes": s.successes} for s in evaluation.tasks},
         )
 

@@ -125,8 +125,9 @@ def _slide_window(side: float) -> Expert:
     def expert(state: TaskState) -> Decision:
         hand, handle = state.hand, state.object
         beside = handle + np.array((0.03 * side, -0.015, -0.02))
-        wrong_side = max(0.0, -0.005 - side * (hand[0] - handle[0]))
-        offset = math.hypot(wrong_side, max(0.0, abs(hand[1] - beside[1]) - 0.015))
+        past = side * (hand[0] - handle[0])
+        astray = max(0.0, -0.005 - past, past - 0.08)
+        offset = math.hypot(astray, max(0.0, abs(hand[1] - beside[1]) - 0.015))
         if offset == 0.0:
             depth = min(max(1.0 - (hand[2] - beside[2]) / 0.04, 0.0), 1.0)
             return beside - np.array((0.13 * side * depth, 0.0, 0.0)), CLOSE

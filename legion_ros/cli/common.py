@@ -6,6 +6,9 @@ import argparse
 
 from legion_ros.domain import domain_id, keep_local
 
+ROBOT, GAP_ROBOT = "mujoco", "mujoco_gap"
+"""Profiles of the simulated robot: as it is, and behind a reality gap."""
+
 
 def add_network_argument(parser: argparse.ArgumentParser) -> None:
     """`--network`."""

@@ -9,10 +9,10 @@ from dataclasses import replace
 from legion_core.config import require
 from legion_core.evaluation import Evaluation
 from legion_core.sim import EVALUATION_SEED_BASE
+from legion_ros.cli.common import GAP_ROBOT, ROBOT
 
 LOOPS = ("direct", "ros")
 BOTH = "both"
-ROBOT = "mujoco"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--arm", choices=("iiwa7", "sawyer", BOTH), default="iiwa7", help="(sawyer: mocap only)")
     parser.add_argument(
         "--robot",
-        default=ROBOT,
         metavar="PROFILE",
-        help="with --actuation servo: the simulated robot (%(default)s)",
+        help=f"with --actuation servo: the simulated robot (default: {ROBOT}; with --gap: {GAP_ROBOT})",
+    )
+    parser.add_argument(
+        "--gap",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="with --actuation servo: across that reality gap (default: config/gap.yaml)",
     )
     parser.add_argument("--tasks", nargs="+", metavar="TASK", help="default: all that the policy knows")
     parser.add_argument("--episodes", type=int, default=10, help="layouts a task (10)")
@@ -51,11 +57,12 @@ def _through_ros(options: argparse.Namespace) -> Evaluation:
     require(options.actuation in (None, "servo"), "actuation", options.actuation, "servo, with --loop ros")
     require(options.arm == "iiwa7", "arm", options.arm, "iiwa7, with --loop ros")
     require(options.ray is None, "ray", options.ray, "only with --loop direct")
+    require(options.gap is None, "gap", options.gap, "only with --loop direct")
     from legion_ros.evaluation import evaluate_ros
 
     return evaluate_ros(
         options.policy,
-        robot=options.robot,
+        robot=options.robot or ROBOT,
         tasks=options.tasks,
         episodes=options.episodes,
         first_seed=options.seed,
@@ -66,6 +73,7 @@ def _on_both_arms(options: argparse.Namespace) -> int:
     """Cross-embodiment: the same layouts on either arm."""
     require(options.loop == "direct", "arm", options.arm, "iiwa7, with --loop ros")
     require(options.actuation in (None, "mocap"), "actuation", options.actuation, "mocap, with --arm both")
+    require(options.gap is None, "gap", options.gap, "only with --actuation servo")
     from legion_core.bundle import PolicyBundle
     from legion_core.cluster import job_pool
     from legion_core.learning.cross_embodiment import evaluate_arms
@@ -85,10 +93,14 @@ def _directly(options: argparse.Namespace) -> Evaluation:
     from legion_core.bundle import PolicyBundle
     from legion_core.cluster import job_pool
     from legion_core.evaluation import evaluate_direct
+    from legion_core.sim import RealityGap
     from legion_sim2real.bridge import BridgeFactory
 
     bridged = options.actuation == "servo"
-    require(bridged or options.robot == ROBOT, "robot", options.robot, f"{ROBOT}, or any with --actuation servo")
+    for key in ("robot", "gap"):
+        require(bridged or getattr(options, key) is None, key, getattr(options, key), "only with --actuation servo")
+    gap = None if options.gap is None else RealityGap.load(options.gap or None)
+    robot = options.robot or (ROBOT if gap is None else GAP_ROBOT)
     bundle = PolicyBundle.load(options.policy or None)
     with job_pool(options.processes, options.ray) as pool:
         evaluation = evaluate_direct(
@@ -97,8 +109,9 @@ def _directly(options: argparse.Namespace) -> Evaluation:
             episodes=options.episodes,
             actuation=options.actuation or "mocap",
             arm=options.arm,
-            bridge_factory=BridgeFactory(options.robot, bundle.spec),
+            bridge_factory=BridgeFactory(robot, bundle.spec),
+            gap=gap,
             first_seed=options.seed,
             pool=pool,
         )
-    return replace(evaluation, settings={"robot": options.robot, **evaluation.settings}) if bridged else evaluation
+    return replace(evaluation, settings={"robot": robot, **evaluation.settings}) if bridged else evaluation

@@ -8,13 +8,17 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from legion_core.config import load_yaml, require
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
+from legion_ros.cli.common import GAP_ROBOT, ROBOT
+
+if TYPE_CHECKING:
+    from legion_core.learning.trainer import Bridges
 
 PRESETS = "config/train"
 DEFAULT_PRESET = "lifelong"
@@ -54,7 +58,6 @@ def run(options: argparse.Namespace) -> int:
     from legion_core.learning.run_directory import RunDirectory
     from legion_core.learning.settings import run_settings
     from legion_core.learning.trainer import train
-    from legion_sim2real.bridge import BridgeFactory
 
     command = shlex.join(["legion", *sys.argv[1:]])
     if options.resume:
@@ -72,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
             options.folder,
             resume=options.resume,
             checkpoint=options.checkpoint,
-            bridge_factory=BridgeFactory(),
+            bridges=_bridges(),
             command=command,
         )
     except KeyboardInterrupt:
@@ -89,7 +92,6 @@ def _run_many(options: argparse.Namespace, data: Mapping[str, Any], command: str
     from legion_core.cluster import job_pool
     from legion_core.learning.fan_out import RunJob, train_many
     from legion_core.learning.settings import run_settings
-    from legion_sim2real.bridge import BridgeFactory
 
     orders = options.orders or [" ".join(data.get("order", ["curriculum"]))]
     seeds = options.seeds or [data.get("seed", 0)]
@@ -97,11 +99,18 @@ def _run_many(options: argparse.Namespace, data: Mapping[str, Any], command: str
     for order, seed in itertools.product(orders, seeds):
         settings = run_settings({**data, "order": order.split(), "seed": seed}, options.config or DEFAULT_PRESET)
         folder = Path(options.folder) / f"{order.replace(' ', '-')}-{seed}"
-        jobs.append(RunJob(settings, str(folder.absolute()), BridgeFactory(), command))
+        jobs.append(RunJob(settings, str(folder.absolute()), _bridges(), command))
     with job_pool(options.jobs, options.ray) as pool:
         for job, mean in train_many(jobs, pool):
             print(f"{job.folder}: mean success {mean:.3f}", flush=True)
     return 0
+
+
+def _bridges() -> Bridges:
+    from legion_core.learning.trainer import Bridges
+    from legion_sim2real.bridge import BridgeFactory
+
+    return Bridges(BridgeFactory(ROBOT), BridgeFactory(GAP_ROBOT))
 
 
 def _refuse_changes(options: argparse.Namespace) -> None:

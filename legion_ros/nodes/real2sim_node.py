@@ -60,11 +60,13 @@ class Real2SimNode(Node):
 
     def _put(self, name: str, stamp_ns: int, value: Vector) -> None:
         """One more input; with the set complete, one observation with the stamp of its joint state."""
+        if name == topics.OBJECT:
+            self._seen_s = stamp_ns / NS_PER_S
         inputs = self._inputs.put(name, Sample(stamp_ns, value))
         if inputs is None:
             return
         state = RobotState(stamp_ns / NS_PER_S, inputs[ROBOT], float(inputs[GRIPPER][0]))
-        scene = Scene(inputs[topics.OBJECT], inputs.get(topics.OBJECT2), inputs[topics.GOAL])
+        scene = Scene(inputs[topics.OBJECT], inputs.get(topics.OBJECT2), inputs[topics.GOAL], self._seen_s)
         observation = self._real2sim.observe(state, scene)
         self._publisher.publish(named_vector(from_ns(stamp_ns), self._spec.fields, observation, frame="sim"))
         self._rate.tick()

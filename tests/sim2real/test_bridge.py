@@ -1,6 +1,7 @@
 """The bridge in one process: the same objects and inputs as the ROS nodes, in the servo simulation."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from legion_core.sim import RobotPlant, make_env
 from legion_core.sim.experts import expert_action
 from legion_core.spaces import ObservationSpec
 from legion_sim2real.bridge import BridgeFactory, robot_state
+from legion_sim2real.calibration import rotation_from_rpy
+from legion_sim2real.interventions import Intervention
 from legion_sim2real.real2sim import Scene
 
 
@@ -66,3 +69,41 @@ def test_scripted_expert_reaches_its_goal_through_the_bridge():
     for _ in range(150):
         *_, info = env.step(expert_action("reach", env.unwrapped.expert_observation()))
     assert info["episode_success"]
+
+
+@pytest.mark.parametrize("robot", ["mujoco", "mujoco_gap"])
+def test_without_actions_the_arm_goes_on_if_it_interpolates_and_stops_in_the_end(plant, robot):
+    state, bridge = plant.reset(seed=1), BridgeFactory(robot)()
+    bridge.reset(state)
+    for _ in range(10):
+        command = bridge.act(np.array([1.0, 0.0, 0.0, -1.0]), state)
+        state = plant.step(*command)
+    coasted = []
+    for _ in range(12):
+        coasted.append(bridge.coast(state, plant.time_s))
+        command = coasted[-1] or command
+        state = plant.step(*command)
+    assert (coasted[0] is None) == (robot == "mujoco")
+    assert np.array_equal(coasted[-1][0], coasted[-2][0]), "at rest"
+
+
+def test_a_wrong_calibration_holds_for_what_is_seen_and_for_what_is_done(plant):
+    state, bridge = plant.reset(seed=1), BridgeFactory()()
+    right = bridge.observe(state)
+    bridge.miscalibrate(np.eye(3), np.array([0.0, 0.0, 0.01]))
+    bridge.reset(state)
+    wrong = bridge.observe(state)
+    assert wrong[[2, 5, 11]] == pytest.approx(right[[2, 5, 11]] + 0.01, abs=1e-6)
+    bridge.miscalibrate(rotation_from_rpy(0.0, 0.0, np.pi / 2), np.zeros(3))
+    bridge.reset(state)
+    bridge.act(np.array([1.0, 0.0, 0.0, -1.0]), state)
+    turned = bridge.sim2real._calibration.direction_to_world(np.array([1.0, 0.0, 0.0]))
+    straight = BridgeFactory()().real2sim.calibration.direction_to_world(np.array([1.0, 0.0, 0.0]))
+    assert turned @ straight == pytest.approx(0.0, abs=1e-9)
+
+
+def test_an_object_that_the_camera_has_lost_stops_the_arm(plant):
+    state, bridge = plant.reset(seed=1), BridgeFactory()()
+    bridge.reset(state)
+    bridge.act(np.zeros(4), replace(state, object_stamp_s=state.time_s - 1.0))
+    assert bridge.interventions[Intervention.STALE_OBJECT.value] == 1

@@ -5,6 +5,7 @@ import pytest
 
 from legion_core.spaces import GRIPPER_OPENING, LEGION_FIELDS, ObservationSpec
 from legion_sim2real.real2sim import Real2Sim, RobotState, Scene
+from legion_sim2real.robot import load_profile
 
 
 @pytest.fixture
@@ -52,3 +53,14 @@ def test_what_is_not_finite_stays_visible(kinematics, calibration, scene):
         RobotState(1.0, np.full(7, np.nan), 0.5), scene
     )
     assert np.isnan(observation[:3]).all() and np.isfinite(observation[3:]).all()
+
+
+def test_filtered_objects_follow_the_hand_and_a_reset_forgets_them(calibration, scene, state, home):
+    real2sim = load_profile("mujoco_gap").make_real2sim(ObservationSpec())
+    first = real2sim.observe(state, Scene(scene.object, None, scene.goal, 0.98))
+    again = real2sim.observe(RobotState(1.02, home, 0.25), Scene(scene.object + 0.01, None, scene.goal, 1.0))
+    assert np.abs(again[3:6] - first[3:6]).max() < 0.01, "the filter has not believed all of it"
+    assert again[9:12] == pytest.approx(first[9:12]), "a goal is taken as it comes"
+    real2sim.reset()
+    fresh = real2sim.observe(RobotState(1.04, home, 0.25), Scene(scene.object + 0.01, None, scene.goal, 1.0))
+    assert fresh[3:6] == pytest.approx(calibration.to_sim(scene.object + 0.01), abs=1e-6)

@@ -13,8 +13,10 @@ from legion_core.bundle import PolicyBundle
 from legion_core.learning.rollout import ActingPolicy, Rollout, _Actor, collect
 from legion_core.learning.settings import Noise
 from legion_core.policy import LegionPolicy
-from legion_core.sim import MAX_STEPS, make_env
+from legion_core.sim import MAX_STEPS, RealityGap, make_env
+from legion_core.sim.experts import expert_action
 from legion_core.spaces import ObservationSpec
+from legion_sim2real.bridge import BridgeFactory
 
 EXPERT = Rollout("drawer-close", 3, "iiwa7", "mocap", (3, 4), ObservationSpec(), "expert", 15, True)
 
@@ -52,6 +54,20 @@ def test_noise_changes_the_actions_but_not_what_the_expert_says() -> None:
     differs = np.any(noisy.action != noisy.label, axis=1)
     assert 0.2 < differs.mean() < 1
     np.testing.assert_array_equal(noisy.action, again.action)
+
+
+def test_across_a_gap_the_policy_sees_what_arrives_and_the_expert_the_truth() -> None:
+    gap = dataclasses.replace(RealityGap.load(), camera_delay_s=0.0, message_loss=0.0, world_shift_m=0.0)
+    gap = dataclasses.replace(gap, camera_rate_hz=50.0, object_noise_m=0.05, camera_shift_m=0.0, camera_turn_deg=0.0)
+    job = dataclasses.replace(EXPERT, actuation="servo", seeds=(3,), bridge=BridgeFactory("mujoco_gap"), gap=gap)
+    rows = collect(job).transitions
+    assert rows.observation[:20, 3:6].std(axis=0).min() > 0.002, "noise is seen"
+    env = make_env("drawer-close", actuation="servo", bridge=BridgeFactory("mujoco_gap"), gap=gap)
+    env.reset(seed=3)
+    for label in rows.label[:20]:
+        np.testing.assert_allclose(expert_action("drawer-close", env.expert_observation()), label, atol=1e-6)
+        env.step(label)
+    assert np.array_equal(collect(job).transitions.observation, rows.observation)
 
 
 def test_random_actions_fill_the_space_and_an_episode() -> None:

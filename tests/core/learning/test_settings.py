@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from legion_core.config import load_yaml
 from legion_core.errors import ConfigurationError
 from legion_core.learning.settings import LifelongSettings, MultitaskSettings, RunSettings, run_settings
 from legion_core.resources import resource
+from legion_core.sim import RealityGap
 
 PRESETS = sorted(resource("config/train").glob("*.yaml"))
 
@@ -50,6 +52,8 @@ def test_every_preset_loads_and_survives_its_own_mapping(preset: Any) -> None:
         ({"actuations": []}, "actuations"),
         ({"actuations": ["magic"]}, "actuations"),
         ({"demonstrations": "human"}, "demonstrations"),
+        ({"randomisation": {"robot_lag_s": [0.04, 0.09]}}, "randomisation: missing friction_factor"),
+        ({"arm": "sawyer", "randomisation": load_yaml(resource("config/gap.yaml"))}, "randomisation"),
         ({"noise": {"probability": 2.0}}, "probability"),
         ({"plan": {"rounds": -1}}, "rounds"),
         ({"plan": {"episodes": 0}}, "episodes"),
@@ -68,3 +72,9 @@ def test_every_preset_loads_and_survives_its_own_mapping(preset: Any) -> None:
 def test_a_wrong_setting_is_named(change: dict[str, Any], key: str) -> None:
     with pytest.raises(ConfigurationError, match=key):
         run_settings(change)
+
+
+def test_the_deployed_policy_is_trained_across_the_gap_that_it_is_judged_by() -> None:
+    randomisation = run_settings(load_yaml(resource("config/train/deployment.yaml"))).randomisation
+    assert randomisation is not None and randomisation.strength == (0.0, 1.0)
+    assert replace(randomisation, strength=(1.0, 1.0)) == RealityGap.load()
