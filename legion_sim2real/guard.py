@@ -41,6 +41,8 @@ class Plan(NamedTuple):
     """A command, and what braking after it would come to."""
 
     motion: Motion
+    joints: Vector
+    """The positions (7,) rad of the motion."""
     rest: list[float]
     """Where the joints (7,) rad come to rest."""
     excess: float
@@ -145,7 +147,7 @@ class SafetyGuard:
     def check_state(self, state: RobotState, now_s: float) -> bool:
         """Whether the measured joint positions can be trusted: seven finite, fresh numbers within the joint limits."""
         joints = state.joint_positions.tolist()
-        shaped = np.shape(state.joint_positions) == (JOINTS,)
+        shaped = state.joint_positions.shape == (JOINTS,)
         inside = shaped and all(map(le, self._lower, joints)) and all(map(le, joints, self._upper))
         if not shaped or not (inside or _finite(joints)):
             self.note(Intervention.MALFORMED_JOINT_STATE)
@@ -197,8 +199,8 @@ class SafetyGuard:
 
     @property
     def position(self) -> Vector | None:
-        """The joint positions (7,) that last left the guard, None before the first."""
-        return None if self._plan is None else np.array(self._plan.motion.position)
+        """The joint positions (7,) that last left the guard, not to be written to; None before the first."""
+        return None if self._plan is None else self._plan.joints
 
     @property
     def moving(self) -> bool:
@@ -220,7 +222,8 @@ class SafetyGuard:
         joints = state.joint_positions.tolist()
         self._proximity.start(joints, now_s)
         self._start = now_s
-        return self._leave(Plan(standstill(joints), joints, self._excess(joints)), now_s)
+        here = Plan(standstill(joints), np.array(joints), joints, self._excess(joints))
+        return self._leave(here, now_s)
 
     def speed_factor(self, now_s: float) -> float:
         """The ramp-in: 0 at a (re)start to 1 after `ramp_in_s`."""
@@ -274,13 +277,15 @@ class SafetyGuard:
             if objection in COLLISIONS:
                 break
         braking = self._motion.brake(self._plan.motion, period)
-        return self._leave(Plan(braking, self._plan.rest, self._plan.excess), now_s)
+        rest = Plan(braking, np.array(braking.position), self._plan.rest, self._plan.excess)
+        return self._leave(rest, now_s)
 
     def brake(self, now_s: float, period: float) -> Vector:
         """The next command (7,) of an arm that comes to rest within the limits of a stop and then stays."""
         assert self._plan is not None
         braking = self._stopping.brake(self._plan.motion, period)
-        return self._leave(Plan(braking, self._stopping.rest(braking), self._plan.excess), now_s)
+        rest = self._stopping.rest(braking)
+        return self._leave(Plan(braking, np.array(braking.position), rest, self._plan.excess), now_s)
 
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
@@ -326,12 +331,12 @@ class SafetyGuard:
             braking = self._motion.brake(self._plan.motion, period)
             motion = Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
             rest = _where(past, self._plan.rest, rest)
-        return Plan(motion, rest, self._excess(rest))
+        return Plan(motion, np.array(motion.position), rest, self._excess(rest))
 
     def _objection(self, plan: Plan, now_s: float) -> Intervention | None:
         """What forbids `plan`, None where nothing does."""
         assert self._plan is not None
-        jacobian = self._kinematics.jacobian(np.array(plan.motion.position))
+        jacobian = self._kinematics.jacobian(plan.joints)
         if (
             _largest_speed(jacobian, plan.motion.velocity, self._motion.peak(plan.motion))
             > self.limits.max_speed_m_s * SLACK
@@ -360,7 +365,7 @@ class SafetyGuard:
 
     def _leave(self, plan: Plan, now_s: float) -> Vector:
         self._plan, self._time = plan, now_s
-        return clip(np.array(plan.motion.position), self._kinematics.lower, self._kinematics.upper)
+        return clip(plan.joints, self._kinematics.lower, self._kinematics.upper)
 
 
 def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:

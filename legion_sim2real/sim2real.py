@@ -216,7 +216,7 @@ class Sim2Real:
         joints, robot = self.guard.position, self._robot
         assert joints is not None  # a period exists only where there was a command
         if period == 0.0:
-            return joints
+            return joints.copy()
         rate = -math.expm1(-period / self.config.smoothing_s) / period
         velocity, jacobian = self._velocity(target, rate, factor)
         follows = self._share_followed(period)
