@@ -97,10 +97,15 @@ def interventions(client: LegionClient) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a process takes: resident memory, its share of it (a page counts once over all processes), and handles."""
+    """What a process takes: memory and handles.
 
-    pss_kb: int
+    Resident memory is all that is in RAM; of that, anonymous memory is what it has made itself, which is where a leak
+    shows; the proportional size counts a page once over all processes, so it changes when others come and go.
+    """
+
     rss_kb: int
+    anonymous_kb: int
+    pss_kb: int
     files: int
     threads: int
 
@@ -111,4 +116,4 @@ def sizes(pid: int) -> Sizes:
     lines = (folder / "smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
     kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines}
     files, threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
-    return Sizes(kilobytes["Pss:"], kilobytes["Rss:"], files, threads)
+    return Sizes(kilobytes["Rss:"], kilobytes["Anonymous:"], kilobytes["Pss:"], files, threads)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
 from std_msgs.msg import Bool
 
 from legion_core import config
+from legion_core.description import Joint
 from legion_core.errors import DeploymentError, LegionError
 from legion_core.resources import resource
 from legion_core.spaces import ACTION_SCALE_M, Vector
@@ -23,39 +23,13 @@ from legion_ros.client import LegionClient
 from legion_ros.findings import ADVICE, GOOD, WRONG, Finding, judged
 from legion_ros.qos import EVENT, own_publisher
 from legion_ros.realtime import HOW_TO_GET_IT, Grant, obtainable
+from legion_ros.stages import Stage
 from legion_ros.survey import Stream, Survey
 from legion_sim2real.calibration import Calibration
 from legion_sim2real.camera import CameraCalibration
 from legion_sim2real.limits import SafetyLimits
 from legion_sim2real.robot import load_profile
 
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of commissioning, and the most that its files may allow.
-
-    `speed_scale` is the policy's, `max_speed_m_s` and `joint_velocity_scale` are the guard's; the hand's workspace ends
-    at least `floor_m` above the table. `cell`: files must be the cell's own. `scene`: objects and calibration count.
-    """
-
-    name: str
-    speed_scale: float
-    max_speed_m_s: float
-    joint_velocity_scale: float
-    floor_m: float = 0.0
-    cell: bool = True
-    scene: bool = True
-
-
-STAGES = {
-    stage.name: stage
-    for stage in (
-        Stage("mock", 1.0, 1.5, 1.0, cell=False, scene=False),
-        Stage("air", 0.1, 0.05, 0.1, floor_m=0.15, scene=False),
-        Stage("slow", 0.25, 0.1, 0.2),
-        Stage("full", 1.0, 0.25, 0.5),
-    )
-}
 CELL_KEYS = ("workspace_low_m", "workspace_high_m", "obstacles")
 """Keys of the safety file that cannot be right for a cell as shipped."""
 LATCH = ("tracking_error", "outside_joint_limits")
@@ -69,7 +43,7 @@ AGE_DAYS = 30
 OBJECT_RATE_HZ = 5.0
 NEAR_M = 0.1
 """Objects may lie so far outside the box of the hand: it is the fingers that touch them."""
-ANGLE_TOLERANCE_RAD = 1e-3
+GHOST = "one that was killed is still seen for 20 s"
 NODES = ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node")
 """Without any of these nothing should move."""
 STOPPABLE = ("sim2real_node", "watchdog_node")
@@ -139,7 +113,7 @@ class Commissioning:
         mend = f"copy {SHIPPED_SAFETY} beside your profile, measure workspace, table and obstacles, name the copy there"
         yield judged(bool(changed), "cell", f"{file}: {', '.join(changed) or 'nothing'} set for this cell", mend)
         if same and changed:
-            yield Finding(ADVICE, "cell: rest", f"as shipped: {', '.join(same)}", "are these right for your cell?")
+            yield Finding(ADVICE, "as shipped", ", ".join(same), f"{file}: are these right for your cell?")
         missing = [name for name in LATCH if name not in limits.latch]
         yield judged(
             not missing or not self._real,
@@ -191,7 +165,7 @@ class Commissioning:
             len(stream.publishers) == 1,
             f"{what}: source",
             ", ".join(stream.publishers),
-            f"one driver alone may publish {stream.topic}",
+            f"one driver alone may publish {stream.topic}; {GHOST}",
         )
         rate = f"{stream.rate_hz:.1f} Hz, longest gap {1e3 * stream.longest_gap_s:.0f} ms"
         steady = stream.rate_hz >= RATE_SHARE * wanted and stream.longest_gap_s <= self._limits.joint_state_timeout_s
@@ -214,7 +188,7 @@ class Commissioning:
         return judged(bool(inside and margin >= limits.joint_margin_rad), "arm", where, mend)
 
     def _clock(self, seen: Survey) -> Iterator[Finding]:
-        if seen.joints.last is None:
+        if not seen.joints.arrivals_s:
             return
         if seen.simulated_time:
             yield Finding(GOOD, "clock", "simulated time on /clock")
@@ -229,12 +203,14 @@ class Commissioning:
 
     def _commands(self, seen: Survey) -> Iterator[Finding]:
         """One source, and somebody who follows it."""
-        names = sorted(set(seen.commanders))
+        names = seen.commanders
         yield judged(
             len(names) == 1 and names[0].endswith("/sim2real_node"),
             "commands",
             f"{seen.command_topic} from {', '.join(names) or 'nobody'}",
-            "start the deployment (legion deploy, or the launch file)" if not names else "stop whoever else commands",
+            f"stop whoever else commands; {GHOST}"
+            if names
+            else "start the deployment (legion deploy, or the launch file)",
         )
         listeners = f"{', '.join(sorted(set(seen.followers))) or 'nobody'} listens"
         mend = f"activate {self.profile.controller}: see ros2 control list_controllers"
@@ -245,18 +221,25 @@ class Commissioning:
         if not seen.urdf:
             yield Finding(ADVICE, "description", "the driver publishes none: its limits were not compared")
             return
-        theirs, wider = joint_limits(seen.urdf), []
-        for name in self.profile.joint_names:
-            ours, (lower, upper, velocity) = self.profile.description().joint(name), theirs[name]
-            slower = velocity < ours.velocity * self._limits.joint_velocity_scale - ANGLE_TOLERANCE_RAD
-            if ours.lower < lower - ANGLE_TOLERANCE_RAD or ours.upper > upper + ANGLE_TOLERANCE_RAD or slower:
-                wider.append(name)
+        description, theirs = self.profile.description(), joint_limits(seen.urdf)
+        wider = [
+            name for name in self.profile.joint_names if self._allows_more(description.joint(name), theirs.get(name))
+        ]
         yield judged(
             not wider,
             "description",
             "the driver's limits contain the guard's" if not wider else f"the driver allows less: {', '.join(wider)}",
             "the model in the profile must be the arm that is there",
         )
+
+    def _allows_more(self, ours: Joint, theirs: tuple[float, float, float] | None) -> bool:
+        """Whether the guard would let a joint beyond the driver's limits (rad, rad, rad/s); None: it has none."""
+        if theirs is None:
+            return False
+        lower, upper, velocity = theirs
+        margin, scale = self._limits.joint_margin_rad, self._limits.joint_velocity_scale
+        farther = ours.lower + margin < lower or ours.upper - margin > upper
+        return farther or scale * ours.velocity > velocity
 
     def _gripper(self, stream: Stream) -> Iterator[Finding]:
         otherwise = WRONG if self.stage.scene else ADVICE

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from legion_core.resources import resource
-from legion_ros.commissioning import STAGES, Commissioning
+from legion_ros.commissioning import Commissioning
+from legion_ros.stages import STAGES
 
 
 def written(path: Path, source: str, changes: dict[str, Any]) -> None:

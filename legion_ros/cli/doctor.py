@@ -17,12 +17,12 @@ from legion_ros.cli.common import add_network_argument, enter_domain
 from legion_ros.domain import domain_id, reach
 from legion_ros.findings import ADVICE, GOOD, WRONG, Finding, report
 from legion_ros.realtime import HOW_TO_GET_IT, PRIORITIES, Grant, memory_lockable, obtainable, prioritise
+from legion_ros.stages import STAGES
 from legion_ros.starter import log_folder
 
 PYTHONS = ((3, 10), (3, 13))
 MEMORY_NEEDED_GB = 2.5
 DISK_NEEDED_GB = 1.0
-STAGE_NAMES = ("mock", "air", "slow", "full")
 SURVEY_PRIORITY = min(PRIORITIES.values()) - 1
 SURVEY_S = 4.0
 """How long a running robot is listened to."""
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--policy", default="", metavar="FOLDER", help="policy bundle (default: the packaged one)")
     parser.add_argument("--robot", default="", metavar="NAME|FILE", help="check this robot, which must be running")
-    parser.add_argument("--stage", default="mock", choices=STAGE_NAMES, help="... before this stage of commissioning")
+    parser.add_argument("--stage", default="mock", choices=STAGES, help="... before this stage of commissioning")
     parser.add_argument("--namespace", default="", help="... in this ROS namespace")
     parser.add_argument("--yes", action="store_true", help="... and try its emergency stop without asking")
     add_network_argument(parser)
@@ -195,7 +195,7 @@ def _robots() -> Iterator[Finding]:
 def _robot(options: argparse.Namespace) -> Iterator[Finding]:
     """The robot's files, then the robot itself and the graph that drives it."""
     from legion_ros.client import LegionClient
-    from legion_ros.commissioning import STAGES, Commissioning
+    from legion_ros.commissioning import Commissioning
     from legion_ros.survey import survey
 
     try:

@@ -15,9 +15,10 @@ from cells import Cell, made
 from legion_core.errors import ConfigurationError
 from legion_ros import topics
 from legion_ros.client import NodeStatus
-from legion_ros.commissioning import NODES, STAGES, joint_limits
+from legion_ros.commissioning import NODES, joint_limits
 from legion_ros.findings import ADVICE, GOOD, WRONG, Finding
 from legion_ros.realtime import Grant
+from legion_ros.stages import STAGES
 from legion_ros.survey import Stream, Survey
 
 START_S = 1_000_000.0
@@ -78,9 +79,7 @@ def test_shipped_limits_are_no_cells(cell: Cell) -> None:
 
 def test_what_was_left_as_shipped_is_named(cell: Cell) -> None:
     del cell.for_stage("slow").safety["obstacles"]
-    assert [f.detail for f in cell.check("slow").files() if f.state == ADVICE] == [
-        "as shipped: workspace_high_m, obstacles"
-    ]
+    assert of([*cell.check("slow").files()], "as shipped").detail == "workspace_high_m, obstacles"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +172,10 @@ def two_commanders(seen: Survey) -> None:
     seen.commanders = ("/sim2real_node", "/somebody")
 
 
+def two_of_one_name(seen: Survey) -> None:
+    seen.commanders = ("/sim2real_node", "/sim2real_node")
+
+
 def no_deployment(seen: Survey) -> None:
     seen.commanders = ()
 
@@ -217,6 +220,7 @@ def unhappy_policy(seen: Survey) -> None:
         (ahead, "clock"),
         (outside, "arm"),
         (two_commanders, "commands"),
+        (two_of_one_name, "commands"),
         (no_deployment, "commands"),
         (inactive_controller, "controller"),
         (no_gripper, "gripper"),
