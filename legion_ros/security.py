@@ -28,7 +28,11 @@ PARAMETER_SERVICES = (
 TYPE_SERVICE = "get_type_description"
 """Of every node since Jazzy."""
 LIFECYCLE_SERVICES = (
-    *("change_state", "get_state", "get_available_states", "get_available_transitions", "get_transition_graph"),
+    "change_state",
+    "get_state",
+    "get_available_states",
+    "get_available_transitions",
+    "get_transition_graph",
 )
 
 
