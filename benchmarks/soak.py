@@ -1,8 +1,8 @@
 """The whole graph for a long time in real time: memory, files, threads, deadlines, deaths, successes.
 
-Every 20 s another of the ten tasks; every 10 s each process's memory (resident, anonymous, proportional), open files and
-threads. Growth is that of the whole graph's resident and of its anonymous memory from the end of the warm-up (the first
-round of all tasks) to the end of the run, each the median of a minute: neither depends on what else runs.
+Every 20 s another of the ten tasks; every 10 s each process's memory (resident, anonymous, proportional), open files
+and threads. Growth is that of the whole graph's resident and of its anonymous memory from the end of the warm-up (the
+first round of all tasks) to the end of the run, each the median of a minute: neither depends on what else runs.
 Exit code 1 if a bar is missed; Ctrl-C ends early with a report so far.
 Run: python benchmarks/soak.py [--minutes 30] [--policy FOLDER] [--output FILE.json]
 """
