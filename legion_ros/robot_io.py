@@ -28,12 +28,19 @@ from legion_ros.vector_messages import (
 from legion_sim2real.camera import CameraCalibration, quaternion_from_rotation
 from legion_sim2real.hand_input import HandInput
 from legion_sim2real.kinematics import Pose
-from legion_sim2real.robot import RobotProfile
+from legion_sim2real.robot import CommandInterface, RobotProfile
 
 Put = Callable[[int, Vector], None]
 """What takes a measurement: stamp (ns) and value."""
 Complain = Callable[[str], None]
 """What takes the reason why a message is not used."""
+
+COMMAND_KINDS: dict[CommandInterface, Any] = {
+    "forward_position": Float64MultiArray,
+    "joint_trajectory": JointTrajectory,
+    "cartesian": PoseStamped,
+}
+"""The messages of the command interfaces."""
 
 
 class RobotInput:
@@ -123,15 +130,14 @@ class CommandOutput:
 
     def __init__(self, node: Node, profile: RobotProfile) -> None:
         self._node, self._profile = node, profile
-        names = profile.topics
-        kind, topic, self._message = {
-            "forward_position": (Float64MultiArray, names.position_command, float64_array),
-            "joint_trajectory": (JointTrajectory, names.trajectory_command, self._trajectory),
-            "cartesian": (PoseStamped, names.pose_command, self._pose),
+        self._message = {
+            "forward_position": float64_array,
+            "joint_trajectory": self._trajectory,
+            "cartesian": self._pose,
         }[profile.command_interface]
         self._kinematics = profile.kinematics() if profile.command_interface == "cartesian" else None
         self._publishers = [
-            command_publisher(node, profile, kind, topic),
+            command_publisher(node, profile, COMMAND_KINDS[profile.command_interface], profile.command_topic),
             command_publisher(node, profile, Float64MultiArray, profile.gripper.command),
         ]
         self._robot, self._gripper = self._publishers
@@ -170,17 +176,22 @@ class CommandInput:
         complain: Complain,
     ) -> None:
         self._profile = profile
-        names, gripper = profile.topics, profile.gripper
+        gripper = profile.gripper
         self._named = NamedReader(profile.joint_names, "joint command")
         self._hand: HandInput | None = None
         if profile.command_interface == "cartesian":
-            self._hand, self._poses = _hand_input(profile), PoseReader(profile, names.pose_command)
-        kind, topic, read = {
-            "forward_position": (Float64MultiArray, names.position_command, self._positions),
-            "joint_trajectory": (JointTrajectory, names.trajectory_command, self._trajectory),
-            "cartesian": (PoseStamped, names.pose_command, self._pose),
+            self._hand, self._poses = _hand_input(profile), PoseReader(profile, profile.command_topic)
+        read = {
+            "forward_position": self._positions,
+            "joint_trajectory": self._trajectory,
+            "cartesian": self._pose,
         }[profile.command_interface]
-        own_subscription(node, kind, topic, _reading(read, lambda _, joints: on_joints(joints), complain))
+        own_subscription(
+            node,
+            COMMAND_KINDS[profile.command_interface],
+            profile.command_topic,
+            _reading(read, lambda _, joints: on_joints(joints), complain),
+        )
         own_subscription(
             node,
             Float64MultiArray,

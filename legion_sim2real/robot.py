@@ -228,16 +228,6 @@ class RobotProfile:
         }[self.command_interface]
 
     @property
-    def base_frame(self) -> str:
-        """The link whose frame is the world frame."""
-        return self.frames.base
-
-    @property
-    def hand_frame(self) -> str:
-        """The link that the policy moves."""
-        return self.frames.hand
-
-    @property
     def command_rate_hz(self) -> float:
         """How often a command leaves while the policy runs."""
         return self.interpolation_rate_hz or self.rate_hz

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,11 +19,13 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import Bool, String
 from visualization_msgs.msg import Marker, MarkerArray
 
+from legion_core.errors import SpaceError
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.qos import EVENT, LATCHED, SENSOR
+from legion_ros.robot_io import PoseReader
 from legion_sim2real.interventions import Level
 from legion_sim2real.robot import load_profile
 
@@ -75,9 +78,10 @@ class MonitorNode(Node):
         profile = load_profile(settings.robot)
         limits = profile.load_safety()
         self._box = limits.workspace_low_m, limits.workspace_high_m
-        self._frame = profile.base_frame
+        self._frame = profile.frames.base
+        self._readers = {topic: PoseReader(profile, topic) for topic in SPHERES}
         self._trail: deque[Point] = deque(maxlen=TRAIL_LENGTH)
-        self._poses: dict[str, PoseStamped] = {}
+        self._places: dict[str, Point] = {}
         self._listening: list[Subscription] = []
         self._task, self._e_stop = "", False
         self._guard = {"level": "unknown", "stop_reason": "none"}
@@ -98,7 +102,9 @@ class MonitorNode(Node):
         self._e_stop = message.data
 
     def _on_pose(self, topic: str, message: PoseStamped) -> None:
-        self._poses[topic] = message
+        with suppress(SpaceError):  # who needs the pose says what is wrong with it
+            x, y, z = self._readers[topic].position(message).tolist()
+            self._places[topic] = Point(x=x, y=y, z=z)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -124,18 +130,18 @@ class MonitorNode(Node):
         elif not wanted and self._listening:
             for subscription in self._listening:
                 self.destroy_subscription(subscription)
-            self._listening, self._poses = [], {}
+            self._listening, self._places = [], {}
             self._trail.clear()
 
     def _publish_markers(self) -> None:
         markers = [self._workspace(), self._text()]
         for topic, (name, colour, size) in SPHERES.items():
-            if topic in self._poses:
+            if topic in self._places:
                 sphere = self._marker(name, Marker.SPHERE, colour, (size, size, size))
-                sphere.pose = self._poses[topic].pose
+                sphere.pose.position = self._places[topic]
                 markers.append(sphere)
-        if topics.TARGET_POSE in self._poses:
-            self._trail.append(self._poses[topics.TARGET_POSE].pose.position)
+        if topics.TARGET_POSE in self._places:
+            self._trail.append(self._places[topics.TARGET_POSE])
         trail = self._marker("trail", Marker.LINE_STRIP, (0.2, 0.4, 1.0, 0.6), (0.004, 0.0, 0.0))
         trail.points = list(self._trail)
         self._markers.publish(MarkerArray(markers=[*markers, trail]))

@@ -244,7 +244,7 @@ class MujocoNode(Node):
 
     def _messages(self, state: PlantState, stamp: Time) -> list[tuple[Publisher, Any]]:
         """Scene, gripper and at last joints; made before any is published, so that who needs them all wakes once."""
-        frame, gripper = self._profile.base_frame, self._profile.gripper
+        frame, gripper = self._profile.frames.base, self._profile.gripper
         opening = named_vector(stamp, gripper.joints, gripper.positions(state.gripper_opening))
         messages = [
             (self._object_publisher, pose_message(stamp, frame, state.object_position, state.object_quaternion)),
@@ -259,7 +259,9 @@ class MujocoNode(Node):
     def _robot_message(self, state: PlantState, stamp: Time) -> JointState | PoseStamped:
         if self._hand is not None:
             hand = self._hand.forward(state.joint_positions)
-            return pose_message(stamp, self._profile.base_frame, hand.position, quaternion_from_rotation(hand.rotation))
+            return pose_message(
+                stamp, self._profile.frames.base, hand.position, quaternion_from_rotation(hand.rotation)
+            )
         joints = named_vector(stamp, self._profile.joint_names, state.joint_positions)
         joints.velocity = doubles(state.joint_velocities)
         joints.effort = doubles(state.joint_efforts)

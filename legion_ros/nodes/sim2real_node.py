@@ -257,7 +257,7 @@ class Sim2RealNode(ManagedNode):
     def _target_message(self, pose: Pose) -> PoseStamped:
         assert self._state is not None
         stamp, quaternion = from_seconds(self._state.stamp_s), quaternion_from_rotation(pose.rotation)
-        return pose_message(stamp, self._profile.base_frame, pose.position, quaternion)
+        return pose_message(stamp, self._profile.frames.base, pose.position, quaternion)
 
     # time and reports
 

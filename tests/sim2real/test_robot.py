@@ -48,7 +48,7 @@ def test_files_of_a_profile_may_lie_beside_it(tmp_path):
 
 def test_names_follow_the_drivers(profile):
     assert profile.joint_names == tuple(f"lbr_A{i}" for i in range(1, 8))
-    assert (profile.base_frame, profile.hand_frame) == ("lbr_link_0", "lbr_hand")
+    assert (profile.frames.base, profile.frames.hand) == ("lbr_link_0", "lbr_hand")
     assert profile.command_rate_hz == profile.rate_hz == 50.0
     assert load_profile("lbr").command_rate_hz == 100.0
 
