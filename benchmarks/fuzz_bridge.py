@@ -157,8 +157,8 @@ class Bridge:
         return RobotState(event.state_stamp, event.joints, event.opening)
 
     def _check(self, command: Command, event: Event) -> Violation | None:
-        moving = command.status is Status.MOVING
-        if moving and (self.stopped or not self.active):
+        moving, stopped = command.status is Status.MOVING, self.stopped or not self.active
+        if moving and stopped:
             return Violation("stop", f"{command.status} while stopped={self.stopped}, active={self.active}")
         if moving and event.kind == "act" and not _usable(event.action):
             return Violation("action", f"{command.status} after {event.action!r}")
@@ -169,7 +169,7 @@ class Bridge:
         pose = command.target_pose
         if pose is not None and not (np.isfinite(pose.position).all() and np.isfinite(pose.rotation).all()):
             return Violation("finite", f"target {pose}")
-        return self._checks.check(command.joint_positions, not moving, event.joints, event.now_us)
+        return self._checks.check(command.joint_positions, not moving, stopped, event.joints, event.now_us)
 
 
 def _usable(action: Any) -> bool:

@@ -64,9 +64,18 @@ class CommandChecks:
         self._limits, self._record = limits, record
         self._space = ReferenceArm(profile.description(), profile.frames.hand, profile.frames.tool, limits)
         self._streams: list[Stream] = []
+        self._stopped_us: int | None = None
+        """When the first command after a stop was given."""
+        speed = float(self._space.fastest.max()) + limits.joint_acceleration_rad_s2**2 / limits.joint_jerk_rad_s3
+        ramps = 3.0 * limits.stop_acceleration_rad_s2 / limits.stop_jerk_rad_s3
+        self._braking_us = 1e6 * (speed / limits.stop_acceleration_rad_s2 + ramps)
 
-    def check(self, joints: np.ndarray | None, holding: bool, measured: np.ndarray, now_us: int) -> Violation | None:
+    def check(
+        self, joints: np.ndarray | None, holding: bool, stopped: bool, measured: np.ndarray, now_us: int
+    ) -> Violation | None:
         """What the command (7,) breaks, None where nothing; None is a command that was refused."""
+        if not stopped or self._stopped_us is None:
+            self._stopped_us = now_us if stopped else None
         if joints is None:
             self._streams = []
             return None
@@ -92,9 +101,13 @@ class CommandChecks:
             return None if same else Violation("no time", f"moved by {np.abs(joints - last).max()} rad in no time")
         if now_us < last_us:
             return Violation("clock", "the clock went back, the command went on")
-        return self._refute_motion(stream, joints, holding, now_us) or self._space.check(
-            joints, stream.allowed, self._record
-        )
+        if self._stopped_us is not None and last_us - self._stopped_us > self._braking_us:
+            same = np.abs(joints - last).max() <= 1e-9
+            return None if same else Violation("rest", f"moves {(now_us - self._stopped_us) * 1e-6} s after a stop")
+        refuted = self._refute_motion(stream, joints, holding, now_us)
+        if refuted is None and not np.array_equal(joints, last):
+            refuted = self._space.check(joints, stream.allowed, self._record)
+        return refuted
 
     def _refute_motion(self, stream: Stream, joints: np.ndarray, holding: bool, now_us: int) -> Violation | None:
         limits = self._limits

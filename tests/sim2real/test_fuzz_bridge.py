@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 import fuzz_bridge
+import numpy as np
 import pytest
+from fuzz_checks import CommandChecks, Record
 
 from legion_sim2real import guard
 from legion_sim2real.guard import SafetyGuard
 from legion_sim2real.motion import JointMotion
 from legion_sim2real.proximity import ProximityWatch
+from legion_sim2real.robot import load_profile
 
 BENCHMARKS = Path(fuzz_bridge.__file__).parent
 SEED, EPISODES, TICKS = 7, 40, 300
@@ -53,6 +56,12 @@ def test_a_short_run_finds_nothing(tmp_path):
         (guard, "_largest_speed", lambda jacobian, *velocities: 0.0, "Cartesian speed"),
         (SafetyGuard, "_excess", lambda self, joints: -1.0, "workspace and table"),
         (SafetyGuard, "check_release", lambda self, *stamps: True, "stop"),
+        (
+            JointMotion,
+            "brake",
+            lambda self, motion, period: self.towards(motion.velocity, motion, period),
+            "joint position",
+        ),
         (SafetyGuard, "check_state", lambda self, state, now_s: True, "finite|exception|joint position|start"),
     ],
 )
@@ -61,6 +70,17 @@ def test_a_guard_with_a_defect_is_found(monkeypatch, owner, name, defect, limit)
     failure = faults()
     assert failure is not None
     assert failure.limit in limit.split("|"), failure.detail
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_an_arm_that_goes_on_after_a_stop_is_found(stopped):
+    profile = load_profile("lbr")
+    checks, home = CommandChecks(profile, profile.load_safety(), Record()), np.array(profile.sim2real.posture_rad)
+    found = None
+    for step in range(60):
+        moved = home + np.eye(7)[0] * (0.01 * step) ** 3 / 6.0
+        found = found or checks.check(moved, False, stopped, home, 1_000_000 + 10_000 * step)
+    assert (found is not None and found.limit == "rest") == stopped
 
 
 def test_a_failure_is_cut_down_and_repeated_by_its_script(monkeypatch):
