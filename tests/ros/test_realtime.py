@@ -13,7 +13,7 @@ import pytest
 
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.process import ControlPathSettings
-from legion_ros.realtime import PRIORITIES, Grant, obtainable
+from legion_ros.realtime import NICE, PRIORITIES, Grant, obtainable
 from legion_ros.starter import Starter
 
 NEEDS_RIGHT = pytest.mark.skipif(obtainable() is not Grant.ROUND_ROBIN, reason="needs the right to real-time priority")
@@ -40,7 +40,9 @@ end.set()
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, start_new_session=True
+    )
 
 
 def test_says_what_was_granted() -> None:
@@ -70,6 +72,21 @@ os.sched_setscheduler = os.setpriority = refused
 print(realtime.prioritise(22), "|", realtime.obtainable().name)
 """
     assert python(refuse).stdout == "ordinary scheduling; 'legion doctor' says how to get more | NONE\n"
+
+
+@NEEDS_RIGHT
+def test_with_the_right_to_niceness_alone_it_counts_among_all_sessions() -> None:
+    code = """
+import os
+from pathlib import Path
+from legion_ros import realtime
+def refused(*arguments): raise PermissionError(1, "not permitted")
+os.sched_setscheduler = refused
+print(realtime.prioritise(22))
+print(os.getpriority(os.PRIO_PROCESS, 0))
+print(Path("/proc/self/autogroup").read_text().split()[-1])
+"""
+    assert python(code).stdout.split("\n")[:3] == ["raised nice priority", str(NICE), str(NICE)]
 
 
 def test_obtainable_leaves_this_process_as_it_was() -> None:
