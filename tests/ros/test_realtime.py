@@ -75,6 +75,7 @@ print(realtime.prioritise(22), "|", realtime.obtainable().name)
 
 
 @NEEDS_RIGHT
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel has no autogroups")
 def test_with_the_right_to_niceness_alone_it_counts_among_all_sessions() -> None:
     code = """
 import os
