@@ -83,7 +83,7 @@ class CommandRecord:
             "p99 ms": p99,
             "max ms": worst,
             "missed periods": self.missed,
-            "longest gap ms": 1e3 * self.longest_gap_s,
+            "longest gap ms": 1e3 * self.longest_gap_s if self.latencies_s else math.inf,
             "reports lost": self.lost,
         }
 
