@@ -262,8 +262,7 @@ class RobotProfile:
         """
         if self.calibration is None:
             raise ConfigurationError(
-                "calibration = None; a real robot needs its own: measure how the table lies to the robot, "
-                "write it as in config/calibration_mujoco.yaml and name that file"
+                "calibration = None; a real robot needs its own: make one with legion calibrate and name its file"
             )
         return Calibration.load(_config_file(self.calibration))
 
