@@ -16,7 +16,6 @@ import json
 import math
 import random
 import sys
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from fault_graph import (
     COMMANDS,
     FROM_ROBOT,
@@ -32,8 +30,6 @@ from fault_graph import (
     PROFILE,
     STREAMS,
     FaultGraph,
-    Recorder,
-    Sample,
     bursts,
     duplicates,
     frozen_stamps,
@@ -47,6 +43,7 @@ from fault_graph import (
     silence,
     spoiled,
 )
+from fault_judge import violations
 
 from legion_core.errors import DeploymentError, LegionError
 from legion_ros import topics
@@ -61,16 +58,10 @@ TASKS = ("door-open", "window-open", "drawer-close", "push", "window-close")
 FIRST_SEED = 3_000_000
 SUCCESS_S = 20.0
 """So long the task may take after the fault, in the robot's time."""
-JITTER_S = 0.002
-"""A command is timed when it leaves sim2real_node, a moment after the guard made it."""
-STATE_AGE_S = 0.1
-"""A restart begins with a posture measured this shortly before it."""
 DISCOVERY_S = 2.0
 """Wall time until the services of a new process are known."""
 STAYS_RAD = 0.02
 """What an arm under a stop may move: it settles, and its command is once more the measured posture."""
-RESTART_RAD = 0.03
-"""What the arm may have moved on since the measurement that a restart begins with."""
 
 
 class Recovery(str, Enum):
@@ -225,52 +216,7 @@ def faults(seed: int) -> tuple[Fault, ...]:
     )
 
 
-# ------------------------------------------------------------------------------------------------- the judgement
-
-
-def violations(recorder: Recorder, limits: SafetyLimits) -> tuple[str, ...]:
-    """What sim2real_node sent that it must not, in words; `recorder` since the beginning of the motion."""
-    kinematics = PROFILE.kinematics()
-    fastest = kinematics.velocity * limits.joint_velocity_scale
-    found = []
-    velocity: np.ndarray | None = None
-    period_before = 0.0
-    known = [command for command in recorder.sent if not math.isnan(command.time_s)]
-    sent = [a for a, b in zip(known, [*known[1:], None], strict=True) if b is None or b.time_s != a.time_s]
-    for before, command in zip([None, *sent], sent, strict=False):
-        beyond = np.maximum(kinematics.lower - command.positions, command.positions - kinematics.upper).max()
-        if beyond > 1e-9:
-            found.append(f"position {beyond:.3f} rad beyond a limit")
-        period = command.time_s - before.time_s if before else math.inf
-        if before is None or not 0.0 < period <= limits.max_period_s + JITTER_S:
-            leap = _distance(recorder, command)
-            if leap > RESTART_RAD and (before is None or (command.positions != before.positions).any()):
-                found.append(f"restart {leap:.3f} rad away from the arm")
-            velocity = None
-            continue
-        now = (command.positions - before.positions) / period
-        slack = JITTER_S / period
-        if np.abs(now).max() > 0.0 and _distance(recorder, command) < 1e-9:
-            velocity, period_before = np.zeros(7), period  # begins anew with the measured posture
-            continue
-        if (excess := (np.abs(now) - fastest * (1.0 + slack)).max()) > 1e-6:
-            found.append(f"velocity {excess:.2f} rad/s beyond the limit")
-        if velocity is not None:
-            braking = np.abs(now) < np.abs(velocity)
-            acceleration = np.where(braking, limits.stop_acceleration_rad_s2, limits.joint_acceleration_rad_s2)
-            allowed = acceleration * (period_before + period) / 2.0 * (1.0 + slack) + np.abs(velocity) * 2.0 * slack
-            if (excess := (np.abs(now - velocity) - allowed).max()) > 1e-6:
-                found.append(f"velocity step {excess:.2f} rad/s beyond the acceleration limit")
-        velocity, period_before = now, period
-    return tuple(found)
-
-
-def _distance(recorder: Recorder, command: Sample) -> float:
-    """How far a command is from the nearest posture measured shortly before it, rad."""
-    end = bisect_right(recorder.joints, command.seen_s, key=lambda sample: sample.seen_s)
-    begin = bisect_left(recorder.joints, command.seen_s - STATE_AGE_S, key=lambda sample: sample.seen_s)
-    away = (float(np.abs(sample.positions - command.positions).max()) for sample in recorder.joints[begin:end])
-    return min(away, default=math.inf)
+# ---------------------------------------------------------------------------------------------------- the runs
 
 
 def run(graph: FaultGraph, fault: Fault, task: str, seed: int, limits: SafetyLimits) -> Result:

@@ -168,6 +168,10 @@ def test_a_node_that_dies_stops_the_arm_and_starts_again(
     for _ in starter.wait_ready():
         pass
     client.say("close the drawer")
+    if node == "sim2real_node":  # it left the arm in mid-motion: the watchdog wants a human to look
+        assert client.wait(lambda: client.status_value("sim2real_node", "e_stop") == "True", 10.0)
+        arm.assert_rests()
+        client.e_stop(False)
     arm.wait_for_motion()
 
 
@@ -183,3 +187,6 @@ def test_numbers_that_are_none_stop_the_arm(client: Any, arm: Arm) -> None:
         arm.assert_rests()
     assert client.wait(lambda: int(client.status_value("sim2real_node", "guard.non_finite_action", 0)) > 0, 5.0)
     assert int(client.status_value("mujoco_node", "bad_command_count", 0)) >= 1
+    assert client.wait(lambda: client.status_value("watchdog_node", "e_stop") == "True", 5.0)
+    for publisher in (actions, commands):
+        client.node.destroy_publisher(publisher)
