@@ -59,6 +59,9 @@ class DeploymentOptions:
     task: str = _option("reach", "scene that the simulator begins with (drivers mujoco, gazebo)", task_names())
     seed: int = _option(0, "seed of the simulator's first scene (driver mujoco)")
     follow_task: bool = _option(True, "the simulator changes its scene with the task (driver mujoco)")
+    gap: str = _option(
+        "", "reality gap between simulator and graph: a YAML file such as config/gap.yaml (driver mujoco)"
+    )
     realtime: bool = _option(True, "real-time scheduling of the control path, where this user may have it")
     bringup: str = _option(
         "", "also launch the robot: mock or hardware by lbr_bringup, or gazebo", ("", *sum(BRINGUPS.values(), ()))
@@ -84,6 +87,7 @@ class DeploymentOptions:
         simulated = {
             "viewer": self.viewer,
             "lockstep": self.lockstep,
+            "gap": bool(self.gap),
             "real_time_factor": self.real_time_factor != 1.0,
         }
         if driver != "mujoco":
@@ -241,6 +245,7 @@ def _simulator(options: DeploymentOptions) -> dict[str, Any]:
         "mode": "lockstep" if options.lockstep else "realtime",
         "real_time_factor": options.real_time_factor,
         **_chosen(options, "task", "seed", "follow_task", "viewer"),
+        **({"gap": str(Path(options.gap).resolve())} if options.gap else {}),
     }
 
 

@@ -141,7 +141,7 @@ class RobotPlant:
     @property
     def scene(self) -> ServoTask:
         """The Meta-World environment below."""
-        return self._scenes[self.task]
+        return self._scene(self.task)
 
     @property
     def model(self) -> mujoco.MjModel:

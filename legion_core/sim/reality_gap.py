@@ -153,8 +153,8 @@ class Draw:
 class GappedRobot:
     """The robot of a `RobotPlant`, seen and commanded across a reality gap.
 
-    `start` begins an episode, which has the present `draw`; `measure` is what arrives of a state, `deliver` whether an
-    action or a command arrives.
+    `start` begins an episode, which has the present `draw`, and tells what is seen first; `measure` is what arrives of
+    a state, `deliver` whether an action or a command arrives.
     """
 
     def __init__(self, plant: RobotPlant, gap: RealityGap) -> None:
@@ -165,12 +165,14 @@ class GappedRobot:
         self._centre = plant.robot.to_world(np.array(SCENE_CENTRE_M))
         self.draw = gap.draw(self._rng, self._centre)
 
-    def start(self, seed: int | None = None) -> PlantState:
-        """Start an episode in the layout and with the gap of `seed`, or in those that follow the seed before."""
+    def start(self, seed: int | None = None, task: str | None = None) -> PlantState:
+        """Start an episode of `task` (the present one by default) in the layout and with the gap of `seed`, or in those
+        that follow the seed before."""
         if seed is not None:
             self._rng = np.random.default_rng([seed, _STREAM])
         self.draw = self._gap.draw(self._rng, self._centre)
         plant = self._plant
+        plant.task = task or plant.task
         if plant.task not in self._nominal:
             self._nominal[plant.task] = _Nominal(plant.model)
         self._nominal[plant.task].apply(plant.model, self.draw)

@@ -26,8 +26,10 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from legion_core.config import require
 from legion_core.errors import ConfigurationError, SimulationError, TaskError
 from legion_core.sim.plant import RESET_GAP_S, PlantState, RobotPlant
+from legion_core.sim.reality_gap import GappedRobot, RealityGap
 from legion_core.spaces import Vector
 from legion_core.tasks import get_task, task_names
 from legion_ros import topics
@@ -37,7 +39,7 @@ from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
 from legion_ros.robot_io import CommandInput
-from legion_ros.stamps import from_seconds
+from legion_ros.stamps import NS_PER_S, from_ns, from_seconds, to_ns
 from legion_ros.vector_messages import doubles, named_vector, pose_message
 from legion_sim2real.camera import quaternion_from_rotation
 from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
@@ -71,6 +73,7 @@ class MujocoSettings(ControlPathSettings):
     episode_steps: int = parameter(
         0, "End the episode at success or after so many steps; 0: it goes on", minimum=0, maximum=100_000
     )
+    gap: str = parameter("", "Reality gap in real time: a YAML file such as config/gap.yaml; empty: none")
     report_hz: float = parameter(
         10.0, "In real time the episode is reported this often, and whenever it changes", minimum=0.1, maximum=200.0
     )
@@ -89,6 +92,8 @@ class MujocoNode(Node):
         self._profile = profile_of(settings)
         period_s, robot = 1.0 / self._profile.rate_hz, self._profile.embodiment()
         self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=period_s, robot=robot)
+        self._gap = GappedRobot(self._plant, _gap(settings, self._profile)) if settings.gap else None
+        self._seen_s = math.nan
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rate, self._latency = RateMeter(), LatencyMeter()
         self._command_latency_s, self._published_at = math.nan, 0.0
@@ -130,13 +135,15 @@ class MujocoNode(Node):
     # commands
 
     def _on_gripper(self, command: float) -> None:
+        if self._gap and not self._gap.deliver():
+            return
         self._gripper = command
         self._gripper_answered = True
         self._step_when_answered()
 
     def _on_command(self, positions: Vector) -> None:
-        if self._begins:
-            return  # it answers the episode before
+        if self._begins or (self._gap and not self._gap.deliver()):
+            return  # it answers the episode before, or is lost
         if not self._answered:
             self._command_latency_s = time.monotonic() - self._published_at
             self._latency.add(self._command_latency_s)
@@ -209,7 +216,10 @@ class MujocoNode(Node):
         By the wall clock the robot is away for a moment, so that everyone sees a gap in the stamps, not a leap of the
         arm; simulated time leaps by itself.
         """
-        self._plant.reset(self._task, self._seed)
+        if self._gap is None:
+            self._plant.reset(self._task, self._seed)
+        else:
+            self._gap.start(self._seed, self._task)
         self._succeeded = self._done = False
         self._begins = True
         self._resume_at = time.monotonic() + (FLUSH_S if self._simulated_time else RESET_GAP_S)
@@ -234,7 +244,8 @@ class MujocoNode(Node):
         if self._simulated_time:
             self._clock_publisher.publish(ClockMessage(clock=stamp))
         if not (self._lockstep and self._done):  # nobody is asked for a command that nothing would execute
-            for publisher, message in self._messages(state, stamp):
+            seen = state if self._gap is None else self._gap.measure(state)
+            for publisher, message in self._messages(seen, stamp) if seen else ():
                 self._published_at = time.monotonic()
                 publisher.publish(message)
         if self._lockstep or self._episode_is_due():
@@ -247,13 +258,17 @@ class MujocoNode(Node):
         frame, gripper = self._profile.frames.base, self._profile.gripper
         opening = named_vector(stamp, gripper.joints, gripper.positions(state.gripper_opening))
         messages = [
-            (self._object_publisher, pose_message(stamp, frame, state.object_position, state.object_quaternion)),
             (self._goal_publisher, pose_message(stamp, frame, state.goal_position)),
             (self._gripper_publisher, opening),
             (self._robot_publisher, self._robot_message(state, stamp)),
         ]
-        if state.object2_position is not None:
-            messages.insert(0, (self._object2_publisher, pose_message(stamp, frame, state.object2_position)))
+        if self._gap is None or state.object_stamp_s != self._seen_s:  # a camera tells of each picture once
+            self._seen_s = state.object_stamp_s
+            taken = from_ns(to_ns(stamp) - round(NS_PER_S * (state.time_s - state.object_stamp_s)))
+            pose = pose_message(taken, frame, state.object_position, state.object_quaternion)
+            messages.insert(0, (self._object_publisher, pose))
+            if state.object2_position is not None:
+                messages.insert(0, (self._object2_publisher, pose_message(taken, frame, state.object2_position)))
         return messages
 
     def _robot_message(self, state: PlantState, stamp: Time) -> JointState | PoseStamped:
@@ -298,6 +313,12 @@ class MujocoNode(Node):
             "rate_hz": self._rate.rate_hz(),
         }
         return state, {**values, **self._latency.report()}
+
+
+def _gap(settings: MujocoSettings, profile: RobotProfile) -> RealityGap:
+    require(settings.mode == "realtime", "gap", settings.gap, "none in lockstep, which waits for what is lost")
+    require(profile.sync == "latest", "gap", settings.gap, "none with sync exact; robot mujoco_gap has sync latest")
+    return RealityGap.load(settings.gap)
 
 
 class _Viewer:

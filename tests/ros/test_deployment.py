@@ -61,6 +61,7 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
         ({"seed": -1}, "seed = -1"),
         ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with driver mujoco; lbr has ros2_control"),
+        ({"robot": "lbr", "gap": "gap.yaml"}, "gap = 'gap.yaml'; allowed: only with driver mujoco; lbr has"),
         ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with driver mujoco; gazebo has gazebo"),
         ({"bringup": "mock"}, "bringup = 'mock'; allowed: none with driver mujoco"),
         (

@@ -241,3 +241,23 @@ def test_a_viewer_without_display_is_a_clear_error(bench: Any, monkeypatch: pyte
         monkeypatch.delenv(variable, raising=False)
     with pytest.raises(ConfigurationError, match="there is no display"):
         bench.start(MujocoNode, viewer="true")
+
+
+def test_across_a_gap_pictures_are_late_and_each_comes_once(bench: Any) -> None:
+    talk = Talk(bench, mode="realtime", robot="mujoco_gap", gap=str(resource("config/gap.yaml")))
+    assert bench.until(lambda: len(talk.objects) > 20, 10.0)
+    pictures = [to_ns(message.header.stamp) for message in talk.objects]
+    assert len(set(pictures)) == len(pictures)
+    assert len(talk.joints) > 1.2 * len(pictures), "the robot speaks at 50 Hz, less what is lost, the camera at 30 Hz"
+    newest = to_ns(talk.joints[-1].header.stamp)
+    assert newest - pictures[-1] >= 60_000_000
+    positions = np.array([position_of(message) for message in talk.objects])
+    assert 0.002 < positions.std(axis=0).mean() < 0.01, "noise"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mode": "lockstep", "robot": "mujoco_gap"}, {"mode": "realtime", "robot": "mujoco"}]
+)
+def test_a_gap_needs_a_clock_and_a_patient_robot(bench: Any, wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"gap = .*; allowed: none (in lockstep|with sync exact)"):
+        bench.start(MujocoNode, gap=str(resource("config/gap.yaml")), **wrong)
