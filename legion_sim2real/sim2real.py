@@ -22,6 +22,10 @@ HAND_ROTATION = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 AVOID_RATE_HZ = 5.0
 """How fast the null space draws a joint out of the margin before its limits."""
 
+LEAST_OF_LAG = 0.5
+"""The hand follows its target with at least this share of the robot's lag as time constant: to lead the robot faster
+takes more speed than the limits leave, and the hand would swing about its target."""
+
 
 class Status(str, Enum):
     """What a command does."""
@@ -36,7 +40,8 @@ class Sim2RealConfig:
     """How actions become motion. Distances in the simulation frame where nothing else is said.
 
     `speed_scale` times 1 cm is what an action of 1 moves the target; the target stays within `leash_m` of the measured
-    hand and within Meta-World's box `hand_low_m`..`hand_high_m`; the hand follows with the time constant `smoothing_s`.
+    hand and within Meta-World's box `hand_low_m`..`hand_high_m`; the hand follows with the time constant `smoothing_s`,
+    or with half of `robot_lag_s` if that is longer.
     `robot_lag_s` is the time constant of the robot's first-order lag behind its commands, which they anticipate.
     `posture_rad` is where the null space draws the arm to, with the rate `posture_rate_hz`; joints closer than
     `avoid_margin_rad` to the guard's limits are drawn back.
@@ -101,6 +106,7 @@ class Sim2Real:
         self._rotation = calibration.rotation_to_world(HAND_ROTATION)
         self._step = ACTION_SCALE_M * config.speed_scale
         self._box = config.hand_low_m, config.hand_high_m
+        self._time_constant = max(config.smoothing_s, LEAST_OF_LAG * config.robot_lag_s)
         self._draw = config.posture_rate_hz * np.array(config.posture_rad)
         self._rates = config.posture_rate_hz + AVOID_RATE_HZ
         margin = guard.limits.joint_margin_rad + config.avoid_margin_rad
@@ -217,7 +223,7 @@ class Sim2Real:
         assert joints is not None  # a period exists only where there was a command
         if period == 0.0:
             return joints.copy()
-        rate = -math.expm1(-period / self.config.smoothing_s) / period
+        rate = -math.expm1(-period / self._time_constant) / period
         velocity, jacobian = self._velocity(target, rate, factor)
         follows = self._share_followed(period)
         lead = robot + velocity * (period / follows - period) - joints

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from legion_core import config
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
-from legion_sim2real.interventions import Intervention, worst
+from legion_sim2real.collision import Box, CollisionChecker
+from legion_sim2real.guard import SafetyGuard
+from legion_sim2real.interventions import Intervention, Level, worst
 from legion_sim2real.limits import SafetyLimits
-from legion_sim2real.motion import JointMotion
+from legion_sim2real.motion import JointMotion, Motion
+from legion_sim2real.real2sim import RobotState
+from legion_sim2real.robot import load_profile
 from legion_sim2real.sim2real import Status
 
 FORWARD = (0.0, 1.0, 0.0, 0.0)
@@ -373,6 +377,196 @@ def test_stop_is_latched_until_it_is_cleared(arm):
     assert arm.act(FORWARD).status is Status.HOLDING
     arm.guard.clear_e_stop()
     assert arm.act(FORWARD).status is Status.MOVING
+
+
+# ------------------------------------------------------------------------------------------- levels and latched stops
+
+
+@pytest.mark.parametrize(
+    ("action", "level"),
+    [
+        ((0.0, 0.0, 0.0, 0.0), Level.CLEAR),
+        ((0.0, 3.0, 0.0, 0.0), Level.SLOW),
+        ((math.nan, 0.0, 0.0, 0.0), Level.HOLD),
+    ],
+)
+def test_level_says_how_severe_it_was(arm, action, level):
+    run(arm, 20, (0.0, 0.0, 0.0, 0.0))
+    assert arm.act(action).level is level is arm.guard.level
+
+
+def test_every_intervention_has_a_level_and_nothing_is_as_severe_as_a_stop():
+    assert {i.level for i in Intervention} == {Level.SLOW, Level.HOLD, Level.STOP}
+    assert {i for i in Intervention if i.level is Level.STOP} == {Intervention.E_STOP, Intervention.STOPPED}
+    assert worst([Intervention.RAMP_IN, Intervention.STALE_ACTION, Intervention.JOINT_JERK]) is Level.HOLD
+    assert worst(Intervention) is Level.STOP and worst([]) is Level.CLEAR
+
+
+def test_hold_goes_on_by_itself_from_the_measured_pose(arm):
+    run(arm, 20)
+    assert arm.act(FORWARD, stamp=0.0).level is Level.HOLD
+    while arm.guard.moving:
+        arm.act(FORWARD, stamp=0.0)
+    measured = arm.joints.copy()
+    command = arm.act(FORWARD)
+    assert command.status is Status.MOVING and np.array_equal(command.joint_positions, measured)
+    assert not arm.guard.e_stopped
+
+
+@pytest.mark.parametrize("name", ["tracking_error", "stale_action", "outside_joint_limits"])
+def test_latched_intervention_stops_until_it_is_cleared(make_arm, profile, name):
+    arm = make_arm(dataclasses.replace(profile.load_safety(), latch=(name,)))
+    run(arm, 20)
+    if name == "stale_action":
+        arm.act(FORWARD, stamp=0.0)
+    else:
+        arm.act(FORWARD, joint_positions=arm.joints + (0.6 if name == "tracking_error" else 3.0))
+    assert arm.guard.stop_reason == name and arm.guard.e_stopped
+    for _ in range(30):
+        command = arm.act(FORWARD)
+        assert command.status is Status.HOLDING and command.level is Level.STOP
+        assert Intervention.STOPPED in command.interventions and Intervention.E_STOP not in command.interventions
+    assert not arm.guard.moving
+    arm.sim2real.reset()
+    assert arm.guard.e_stopped
+    arm.guard.clear_e_stop()
+    measured = arm.joints.copy()
+    command = arm.act(FORWARD)
+    assert command.status is Status.MOVING and np.array_equal(command.joint_positions, measured)
+    assert arm.guard.stop_reason is None
+
+
+def test_stop_keeps_its_first_reason(arm):
+    arm.guard.e_stop("watchdog")
+    arm.guard.e_stop()
+    assert arm.guard.stop_reason == "watchdog"
+    arm.guard.clear_e_stop()
+    arm.guard.e_stop()
+    assert arm.guard.stop_reason == "operator"
+
+
+@pytest.mark.parametrize("name", ["no_such_thing", "joint_velocity", "e_stop"])
+def test_only_what_holds_the_arm_can_be_latched(slow_limits, name):
+    with pytest.raises(ConfigurationError, match=r"latch = .*; allowed: any of .*tracking_error"):
+        dataclasses.replace(slow_limits, latch=(name,))
+
+
+@pytest.mark.parametrize("key", ["stop_acceleration_rad_s2", "stop_jerk_rad_s3"])
+def test_stop_is_no_gentler_than_ordinary_motion(slow_limits, key):
+    with pytest.raises(ConfigurationError, match=key):
+        dataclasses.replace(slow_limits, **{key: 4.0})
+
+
+@pytest.mark.parametrize("robot", ["mujoco", "lbr"])
+def test_stop_from_full_joint_speed_ends_in_time(robot):
+    profile = load_profile(robot)
+    limits, fastest = profile.load_safety(), profile.kinematics().velocity
+    stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
+    motion = Motion([0.0] * 7, (fastest * limits.joint_velocity_scale).tolist(), [0.0] * 7)
+    assert stopping.brake(motion, 0.04 if robot == "mujoco" else 0.12).at_rest
+
+
+def test_jerk_limit_is_named(make_arm, profile):
+    arm = make_arm(dataclasses.replace(profile.load_safety(), joint_jerk_rad_s3=100.0))
+    assert Intervention.JOINT_JERK in {i for _ in range(10) for i in arm.act(FORWARD).interventions}
+
+
+# ------------------------------------------------------------------------------------------- what is near
+
+
+def boxed(profile, kinematics, calibration, joints, distance):
+    """The simulator's limits with a post whose face is `distance` (m) in front of the hand, and its checker."""
+    forward = calibration.direction_to_world(np.array(FORWARD[:3]))
+    centre = kinematics.forward(joints).position + (distance + 0.15) * forward
+    post = Box("post", (*(centre[:2] - 0.1).tolist(), -0.2), (*(centre[:2] + 0.1).tolist(), 1.0))
+    limits = dataclasses.replace(profile.load_safety(), obstacles=(post,), obstacle_clearance_m=0.02)
+    return limits, CollisionChecker(kinematics, (post,))
+
+
+def test_arm_slows_down_before_an_obstacle_stops_at_the_clearance_and_leaves(
+    make_arm, profile, kinematics, calibration, home
+):
+    limits, checker = boxed(profile, kinematics, calibration, home, 0.2)
+    arm = make_arm(limits)
+    gaps, seen = [], []
+    for _ in range(100):
+        command = arm.act(FORWARD)
+        gaps.append(checker.nearest(command.joint_positions).distance_m)
+        seen.append(command.interventions)
+    assert min(gaps) >= limits.obstacle_clearance_m - 1e-6
+    assert gaps[-1] < limits.obstacle_clearance_m + 0.01 < gaps[0] and not arm.guard.moving
+    slowed = next(i for i, names in enumerate(seen) if Intervention.PROXIMITY in names)
+    stopped = next(i for i, names in enumerate(seen) if Intervention.OBSTACLE in names)
+    assert slowed < stopped and command.level is Level.HOLD
+    assert Intervention.SELF_COLLISION.value not in arm.guard.counts
+    for _ in range(40):
+        command = arm.act((0.0, -1.0, 0.0, 0.0))
+    assert checker.nearest(command.joint_positions).distance_m > 0.1 and command.level is Level.CLEAR
+
+
+def test_arm_found_too_near_to_an_obstacle_may_only_leave(make_arm, profile, kinematics, calibration, home):
+    limits, checker = boxed(profile, kinematics, calibration, home, 0.03)
+    start = checker.nearest(home).distance_m
+    assert start < limits.obstacle_clearance_m
+    arm = make_arm(limits)
+    for _ in range(30):
+        assert checker.nearest(arm.act(FORWARD).joint_positions).distance_m >= start - 1e-6
+    for _ in range(40):
+        command = arm.act((0.0, -1.0, 0.0, 0.0))
+    assert checker.nearest(command.joint_positions).distance_m > limits.obstacle_clearance_m + 0.05
+
+
+def test_arm_does_not_reach_into_itself(make_arm, profile, kinematics, home):
+    """The joints are driven straight towards a folded pose, without any kinematics before the guard."""
+    limits = free_limits(profile, obstacles=())
+    checker, guard = CollisionChecker(kinematics), make_arm(limits).guard
+    folded = np.array([0.0, 2.0, 0.0, -2.05, 0.0, 2.05, 0.0])
+    assert checker.nearest(folded).distance_m < 0.0
+    guard.anchor(RobotState(0.0, np.array([0.0, 0.0, 0.0, -0.5, 0.0, 0.5, 0.0]), 1.0), 0.0)
+    for i in range(1, 300):
+        way = folded - guard.position
+        joints = guard.send(2.0 * way, kinematics.jacobian(guard.position), 0.02 * i, 0.02, 1.0)
+        assert checker.nearest(joints).distance_m >= limits.self_clearance_m - 1e-6
+    assert guard.counts[Intervention.SELF_COLLISION.value] > 0
+    assert checker.nearest(joints).distance_m < limits.self_clearance_m + 0.05
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 10_000), rate_hz=st.sampled_from([10.0, 25.0, 50.0, 100.0]))
+def test_clearances_are_kept_at_any_rate_of_checks(make_arm, profile, kinematics, home, seed, rate_hz):
+    table = Box("table", (0.2, -1.0, -0.5), (1.5, 1.0, -0.25))
+    post = Box("post", (0.3, 0.3, -0.5), (0.5, 0.5, 1.0))
+    limits = free_limits(profile, obstacles=(table, post), collision_rate_hz=rate_hz)
+    checker, guard = CollisionChecker(kinematics, limits.obstacles), make_arm(limits).guard
+    assert checker.clear(home, limits.self_clearance_m, limits.obstacle_clearance_m) is None
+    guard.anchor(RobotState(0.0, home, 1.0), 0.0)
+    rng = np.random.default_rng(seed)
+    for i in range(1, 200):
+        if i % 20 == 1:
+            velocity = rng.uniform(-1.5, 1.5, 7)
+        joints = guard.send(velocity, kinematics.jacobian(guard.position), 0.02 * i, 0.02, 1.0)
+        assert checker.clear(joints, limits.self_clearance_m - 1e-6, limits.obstacle_clearance_m - 1e-6) is None
+
+
+def test_distances_are_computed_no_more_often_than_asked(make_arm, profile, kinematics, calibration, home):
+    limits, _ = boxed(profile, kinematics, calibration, home, 0.05)
+    calls = []
+
+    class Counting(CollisionChecker):
+        def nearest_of_each(self, q):
+            calls.append(q)
+            return super().nearest_of_each(q)
+
+    guard = SafetyGuard(
+        dataclasses.replace(limits, collision_rate_hz=10.0), kinematics, Counting(kinematics, limits.obstacles)
+    )
+    guard.anchor(RobotState(0.0, home, 1.0), 0.0)
+    for i in range(1, 51):
+        guard.send(np.full(7, 0.01), kinematics.jacobian(guard.position), 0.02 * i, 0.02, 1.0)
+    assert 1 < len(calls) <= 1 + 10
+
+
+# ------------------------------------------------------------------------------------------- the file of limits
 
 
 def test_every_limit_must_be_given(slow_limits):

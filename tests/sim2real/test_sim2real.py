@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from legion_core import config
 from legion_core.errors import ConfigurationError
@@ -63,6 +65,72 @@ def test_target_leads_a_blocked_hand_by_the_leash(make_arm, profile, kinematics)
         command = arm.act(FORWARD)
     lead = np.linalg.norm(command.target_pose.position - kinematics.forward(arm.joints).position)
     assert lead == pytest.approx(profile.sim2real.leash_m)
+
+
+def follow_share(lag_s, period=0.02):
+    return 1.0 - np.exp(-period / lag_s)
+
+
+def hand_path(arm, kinematics, action, steps):
+    return np.array([kinematics.forward(arm.act(action) and arm.joints).position for _ in range(steps)])
+
+
+@pytest.mark.parametrize("lag_s", [0.04, 0.0675, 0.095])
+def test_anticipated_lag_leaves_the_hand_where_a_robot_without_lag_has_it(make_arm, profile, kinematics, lag_s):
+    def config(robot_lag_s):
+        return dataclasses.replace(profile.sim2real, robot_lag_s=robot_lag_s)
+
+    action = (0.0, 0.5, 0.0, 0.0)
+    wanted = hand_path(make_arm(config=config(0.0)), kinematics, action, 40)
+    late = hand_path(make_arm(config=config(0.0), follow=follow_share(lag_s)), kinematics, action, 40)
+    anticipated = hand_path(make_arm(config=config(lag_s), follow=follow_share(lag_s)), kinematics, action, 40)
+    errors = [np.linalg.norm(path - wanted, axis=1).max() for path in (late, anticipated)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.04, 0.0675, 0.095, 0.2])
+def test_lagging_robot_comes_to_rest_at_the_target(make_arm, profile, kinematics, lag_s):
+    arm = make_arm(
+        config=dataclasses.replace(profile.sim2real, robot_lag_s=lag_s), follow=follow_share(max(lag_s, 1e-3))
+    )
+    for action in [(0.0, 1.0, 0.0, 0.0)] * 15 + [STILL] * 60:
+        command = arm.act(action)
+    assert kinematics.forward(arm.joints).position == pytest.approx(command.target_pose.position, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    actions=st.lists(st.tuples(*[st.floats(-1, 1)] * 4), min_size=1, max_size=8),
+    lag_s=st.floats(0.0, 0.1),
+    follow=st.floats(0.0, 1.0),
+    hold_every=st.integers(5, 50),
+)
+def test_target_never_leads_the_measured_hand_by_more_than_the_leash(
+    make_arm, profile, kinematics, calibration, actions, lag_s, follow, hold_every
+):
+    """Whatever the robot does: it follows, lags, is blocked, or is braked in between."""
+    arm = make_arm(config=dataclasses.replace(profile.sim2real, robot_lag_s=lag_s), follow=follow)
+    for i in range(20 * len(actions)):
+        hand = kinematics.forward(arm.joints).position
+        command = arm.hold() if i % hold_every == hold_every - 1 else arm.act(actions[i // 20])
+        if command.target_pose is not None:
+            box = profile.sim2real.hand_low_m, profile.sim2real.hand_high_m
+            in_sim = calibration.to_sim(hand)
+            outside = np.linalg.norm(np.clip(in_sim, *box) - in_sim)  # from there the target leads back
+            lead = np.linalg.norm(command.target_pose.position - hand)
+            assert lead <= profile.sim2real.leash_m + outside + 1e-9
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.0675])
+def test_released_hand_does_not_leap(make_arm, profile, kinematics, lag_s):
+    """An arm that was blocked under a lasting action goes on as fast as it may, not faster."""
+    arm = make_arm(config=dataclasses.replace(profile.sim2real, robot_lag_s=lag_s), follow=0.0)
+    for _ in range(100):
+        arm.act(FORWARD)
+    before = kinematics.forward(arm.joints).position
+    arm.follow = 1.0
+    arm.act(FORWARD)
+    assert np.linalg.norm(kinematics.forward(arm.joints).position - before) < profile.sim2real.leash_m + 0.02
 
 
 def test_target_stays_in_meta_worlds_box(arm, profile, calibration):
