@@ -28,6 +28,8 @@ SPEED_SLACK = 0.01
 SPACE_SLACK_M = 0.001
 """How far the hand's path may bulge beyond the places where it may come to rest."""
 DISTANCE_SLACK_M = 0.001
+REACH_M = 2.0
+"""No point of the arm is farther from any of its axes."""
 JOINTS_BETWEEN = 3
 """Links fewer joints apart cannot meet."""
 REST_US = 10_000
@@ -242,29 +244,34 @@ class ReferenceArm:
         low, high = self._box
         return max(float(np.maximum(low - hand, hand - high).max()), self._floor - min(hand[2], tool[2]))
 
-    def _distance(self, geometry: tuple[Any, Any], q: np.ndarray) -> float:
-        shapes, data = geometry
-        if not len(shapes.collisionPairs):
+    def _distance(self, geometry: Shapes, q: np.ndarray) -> float:
+        if not len(geometry.shapes.collisionPairs):
             return np.inf
-        return data.distanceResults[pinocchio.computeDistances(self._model, self._data, shapes, data, q)].min_distance
+        index = pinocchio.computeDistances(self._model, self._data, geometry.shapes, geometry.data, q)
+        geometry.at, geometry.distance = q, geometry.data.distanceResults[index].min_distance
+        return geometry.distance
 
-    def _closer_than(self, geometry: tuple[Any, Any], q: np.ndarray, least: float) -> float | None:
-        """The distance (m) if it is less than that."""
-        shapes, data = geometry
-        if not len(shapes.collisionPairs):
-            return None
-        if data.collisionRequests[0].security_margin != least:
-            for request in data.collisionRequests:
-                request.security_margin = least
-        if not pinocchio.computeCollisions(self._model, self._data, shapes, data, q, True):
+    def _closer_than(self, geometry: Shapes, q: np.ndarray, least: float) -> float | None:
+        """The distance (m) if it is less than that; it is measured where it could be."""
+        if geometry.distance - REACH_M * np.abs(q - geometry.at).sum() > least:
             return None
         distance = self._distance(geometry, q)
         return distance if distance < least else None
 
 
+@dataclass
+class Shapes:
+    """A geometry model, its workspace, and the distance (m) that it had where it was last measured."""
+
+    shapes: Any
+    data: Any
+    at: np.ndarray = field(default_factory=lambda: np.zeros(7))
+    distance: float = -np.inf
+
+
 def _geometries(
     description: RobotDescription, model: Any, geometry: Any, hand: str, limits: SafetyLimits
-) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+) -> tuple[Shapes, Shapes]:
     """Two geometry models: links against links at least three joints apart, and what moves against the boxes."""
     shapes = list(geometry.geometryObjects)
     joints = [shape.parentJoint for shape in shapes]
@@ -287,4 +294,4 @@ def _geometries(
         for i, joint in enumerate(joints):
             if joint > 0 and not (box.work_table and links[i] in gripper):
                 of_boxes.addCollisionPair(pinocchio.CollisionPair(i, at))
-    return (of_self, of_self.createData()), (of_boxes, of_boxes.createData())
+    return Shapes(of_self, of_self.createData()), Shapes(of_boxes, of_boxes.createData())
