@@ -32,9 +32,8 @@ PROFILE_SUFFIXES = (".yaml", ".yml")
 """A robot of such a name is the file of a profile."""
 MISSED_PERIODS = 1.5
 """A timeout must be this many periods at least, or ordinary jitter would stop the arm."""
-
-SILENT_PERIODS = 3.0
-"""So many policy periods without an action are silence."""
+SILENT_PERIODS = 2.5
+"""So many policy periods without an action are silence, which brakes the arm."""
 
 CommandInterface = Literal["forward_position", "joint_trajectory", "cartesian"]
 COMMAND_INTERFACES: tuple[CommandInterface, ...] = get_args(CommandInterface)

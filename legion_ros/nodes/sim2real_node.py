@@ -37,8 +37,6 @@ from legion_sim2real.robot import COMMAND_INTERFACES
 from legion_sim2real.sim2real import Command, Sim2Real, Status
 
 NAME = "sim2real_node"
-SILENT_PERIODS = 2.5
-"""So many policy periods without an action are silence, which brakes the arm."""
 LISTEN_S = 1.0
 """A node that starts waits so long for word of a stop that was engaged before."""
 CLOCK_LAG_S = 1.5
@@ -89,7 +87,7 @@ class Sim2RealNode(ManagedNode):
     def configure(self) -> None:
         profile = self._profile
         self._sim2real = profile.make_sim2real()
-        self._silence_s = min(self._sim2real.guard.limits.action_timeout_s, SILENT_PERIODS / profile.rate_hz)
+        self._silence_s = profile.silence_s(self._sim2real.guard.limits)
         self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
         self._output = CommandOutput(self, profile)
         self._target_publisher = own_publisher(self, PoseStamped, topics.TARGET_POSE)
