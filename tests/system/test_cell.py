@@ -68,6 +68,23 @@ def write_cell(folder: Path) -> Path:
     return file
 
 
+def test_the_command_brings_a_cell_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*LEGION, "deploy", "--cell", str(write_cell(tmp_path))], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if "running 2 robots" in line:
+            break
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
+    assert len(children) >= 14, said
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert not any(alive(int(child)) for child in children)
+
+
 @pytest.fixture(scope="module")
 def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Arm]]:
     """A cell of two arms that are up, as processes in one domain."""
@@ -134,21 +151,3 @@ def test_no_topic_but_the_common_ones_is_shared(working: dict[str, Arm]) -> None
     shared = {topic for topic, namespaces in users.items() if len(namespaces) > 1}
     assert shared == {"/diagnostics", "/parameter_events", "/rosout"}
     assert all(topic.startswith(("/left/", "/right/")) for topic in set(users) - shared)
-
-
-def test_the_command_brings_a_cell_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    cell = {"robots": [{"namespace": "upper", "policy": POLICY}, {"namespace": "lower", "policy": POLICY}]}
-    file = tmp_path / "cell.yaml"
-    file.write_text(yaml.safe_dump(cell), encoding="utf-8")
-    process = subprocess.Popen([*LEGION, "deploy", "--cell", str(file)], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if "running 2 robots" in line:
-            break
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
-    assert len(children) >= 12, said
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
-    assert not any(alive(int(child)) for child in children)
