@@ -306,12 +306,12 @@ class SafetyGuard:
         """The joint velocity (7,) nearest to `wish` that slows down in time before the end stops."""
         assert self._plan is not None
         # v is slow enough when a step at v and braking from v fit into the room: v dt + v^2 / 2a + v a / 2j <= room
-        twice = 2.0 * self._motion.acceleration_rad_s2
-        lead = self._motion.acceleration_rad_s2 * (period + twice / (4.0 * self._motion.jerk_rad_s3))
+        acceleration = self._motion.acceleration_rad_s2
+        lead = acceleration * (period + acceleration / (2.0 * self._motion.jerk_rad_s3))
         limited = []
         for v, q, (low, high) in zip(wish, self._plan.motion.position, self._ends, strict=True):
             room = high - q if v > 0.0 else q - low
-            fastest = math.sqrt(lead * lead + twice * room) - lead if room > 0.0 else 0.0
+            fastest = math.sqrt(lead * lead + 2.0 * acceleration * room) - lead if room > 0.0 else 0.0
             limited.append(v if -fastest <= v <= fastest else math.copysign(fastest, v))
         if limited != wish:
             self.note(Intervention.JOINT_POSITION)
