@@ -197,7 +197,7 @@ def _shah(a: _Poses, b: _Poses) -> _Model:
     # a_rotation @ tag_position - camera_position = camera_rotation @ b_position - a_position
     left = np.concatenate((a.rotations, np.broadcast_to(-np.eye(3), a.rotations.shape)), axis=2).reshape(-1, 6)
     right = (b.positions @ camera.T - a.positions).reshape(-1)
-    both: Vector = np.linalg.lstsq(left, right, rcond=None)[0]
+    both = np.linalg.lstsq(left, right, rcond=None)[0].astype(float)
     return _Model(Pose(both[3:], camera), Pose(both[:3], tag))
 
 
