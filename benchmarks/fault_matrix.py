@@ -67,7 +67,7 @@ STAYS_RAD = 0.02
 class Recovery(str, Enum):
     """What it takes until the task goes on."""
 
-    TOLERATED = "nothing stops"
+    TOLERATED = "tolerated"
     ITSELF = "by itself"
     RESET = "reset of the stop"
 
