@@ -47,7 +47,10 @@ class JointMotion:
 
         Together, because the hand would leave its way if some of them were there before the others.
         """
-        self._solve(velocity, motion, ruckig.Synchronization.Time)
+        try:
+            self._solve(velocity, motion, ruckig.Synchronization.Time)
+        except ruckig.RuckigError:  # rounding errors can keep it from finding a common time; each joint's own it finds
+            self._solve(velocity, motion, ruckig.Synchronization.No)
         return Motion(*self._trajectory.at_time(period))
 
     def brake(self, motion: Motion, period: float) -> Motion:

