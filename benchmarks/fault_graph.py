@@ -54,8 +54,6 @@ BEFORE_RELAY = "_before_relay"
 MOVING_RAD_S = 0.3
 REST_RAD_S = 0.05
 """A joint of the compliant arm that is slower than this rests."""
-UNDERWAY_S = 0.008
-"""A command that leaves so soon after a state may answer that one or the one before (wall time)."""
 STEADY_S = 0.1
 """A command that stays for so long is held; a pause in the commands of that length ends the stream."""
 READY_S = 240.0
@@ -110,10 +108,7 @@ class Relay:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Joint positions (7,) rad, measured or commanded: when they were seen here, and when they were made (s).
-
-    Not a number where that is not known.
-    """
+    """Joint positions (7,) rad, measured or commanded: when they were seen here, and when they were made (s)."""
 
     seen_s: float
     time_s: float
@@ -129,8 +124,9 @@ class Recorder:
     """
 
     def __init__(self, speed: float) -> None:
+        self.exact = speed == 1.0
+        """Whether times are known well enough to tell velocities: in simulated time only the newest state's is."""
         self._speed = speed
-        self._state_sent_s = 0.0
         self.joints: list[Sample] = []
         self.sent: list[Sample] = []
         self.received: list[Sample] = []
@@ -145,15 +141,12 @@ class Recorder:
 
     def on_joints(self, message: JointState, sent_s: float) -> None:
         """A measurement, before any fault."""
-        self._state_sent_s = sent_s
         stamp_s, speed = to_seconds(message.header.stamp), float(np.abs(message.velocity).max())
         self.joints.append(Sample(self.now_s(), stamp_s, np.array(message.position), speed))
 
     def on_sent(self, message: Float64MultiArray, sent_s: float) -> None:
-        """A command as it left sim2real_node at the wall time `sent_s`; in simulated time it has that of its state."""
-        made_s = sent_s
-        if self._speed != 1.0:
-            made_s = self.joints[-1].time_s if sent_s - self._state_sent_s > UNDERWAY_S else math.nan
+        """A command as it left sim2real_node at the wall time `sent_s`."""
+        made_s = sent_s if self.exact else self.joints[-1].time_s
         self.sent.append(Sample(self.now_s(), made_s, np.array(message.data)))
 
     def on_received(self, message: Float64MultiArray) -> None:

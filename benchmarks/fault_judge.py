@@ -12,6 +12,8 @@ from legion_sim2real.limits import SafetyLimits
 
 JITTER_S = 0.002
 """A command is timed when it leaves sim2real_node, a moment after the guard made it."""
+STATE_PERIODS = 2
+"""In simulated time a command is timed by the newest state, which is so much newer at most than the one it answers."""
 STATE_AGE_S = 0.1
 """A restart begins with a posture measured this shortly before it."""
 RESTART_RAD = 0.03
@@ -24,7 +26,8 @@ def violations(recorder: Recorder, limits: SafetyLimits) -> tuple[str, ...]:
     fastest = kinematics.velocity * limits.joint_velocity_scale
     found: list[str] = []
     held: np.ndarray | None = None
-    for stream in _streams(recorder, limits.max_period_s + JITTER_S):
+    jitter_s = JITTER_S if recorder.exact else STATE_PERIODS / PROFILE.rate_hz
+    for stream in _streams(recorder, limits.max_period_s + jitter_s):
         first, positions = stream[0], np.stack([command.positions for command in stream])
         leap = _distance(recorder, first)
         if leap > RESTART_RAD and (held is None or (first.positions != held).any()):
@@ -32,25 +35,20 @@ def violations(recorder: Recorder, limits: SafetyLimits) -> tuple[str, ...]:
         held = positions[-1]
         beyond = np.maximum(kinematics.lower - positions, positions - kinematics.upper)
         found += _beyond(beyond, "position {:.4f} rad beyond its limit")
-        if len(stream) > 1:
+        if recorder.exact and len(stream) > 1:
             found += _too_quick(np.array([command.time_s for command in stream]), positions, fastest, limits)
     return tuple(found)
 
 
 def _streams(recorder: Recorder, pause_s: float) -> list[list[Sample]]:
-    """The commands whose times are known, apart where there was a pause or the guard began anew with a measurement."""
+    """The commands, apart where there was a pause or the guard began anew with a measurement."""
     streams: list[list[Sample]] = []
     for command in recorder.sent:
-        if math.isnan(command.time_s):
-            continue
-        before = streams[-1][-1] if streams else None
-        goes_on = before is not None and 0.0 <= command.time_s - before.time_s <= pause_s
-        if before is None or not goes_on or _distance(recorder, command) < 1e-9:
-            streams.append([command])
-        elif command.time_s == before.time_s:  # in simulated time two may be seen between two states
-            streams[-1][-1] = command
-        else:
+        since_s = command.time_s - streams[-1][-1].time_s if streams else math.inf
+        if 0.0 <= since_s <= pause_s and _distance(recorder, command) >= 1e-9:
             streams[-1].append(command)
+        else:
+            streams.append([command])
     return streams
 
 

@@ -4,7 +4,8 @@ Real processes, real DDS, MuJoCo in the loop, the shipped policy. Held means tha
 stays; at rest, that no joint of the compliant arm moves faster than 0.05 rad/s; both in ms of the robot's time after
 the fault. How far the arm moves on is measured from 100 ms after the fault until it ends. Limits are those of the
 safety file, checked on every command from the beginning of the motion to success; a command after a pause must be the
-measured posture. Exit code 1 where a bar is missed.
+measured posture. Velocity and acceleration are judged in real time, where times are exact enough. Exit code 1 where a
+bar is missed.
 Run: python benchmarks/fault_matrix.py [--fault NAME ...] [--repeat 3] [--speed 1.0] [--output FILE.json]
 """
 
