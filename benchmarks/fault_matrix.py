@@ -142,7 +142,10 @@ def driver_crash(graph: FaultGraph) -> Iterator[None]:
     with killed(graph, "mujoco_node"):
         yield
     graph.client.spin(DISCOVERY_S)
-    graph.client.reset_simulator(task=task, seed=seed)
+    try:
+        graph.client.reset_simulator(task=task, seed=seed)
+    except DeploymentError:  # the request went to the process that had died
+        graph.client.reset_simulator(task=task, seed=seed)
 
 
 def faults(seed: int) -> tuple[Fault, ...]:

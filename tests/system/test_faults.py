@@ -25,7 +25,7 @@ FAULTS = {fault.name: fault for fault in faults(seed=0)}
 QUICK = (
     "silence: lbr/joint_states",
     "NaN: legion/observation",
-    "frozen stamps: everything",
+    "frozen stamps: legion/action",
     "stamps leap by +5 s: robot and camera",
     "clock leaps by -5 s",
     "duplicates: everything",
