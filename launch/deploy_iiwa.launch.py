@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import time
 from pathlib import Path
 from typing import IO
 
@@ -79,6 +80,7 @@ def _installed(spec: NodeSpec) -> bool:
 
 def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
     """The node, and what happens when its process ends: as in starter.py, it starts again or the graph ends."""
+    started_s = time.monotonic()
     kind = LifecycleNode if spec.lifecycle else Node
     node = kind(
         package=spec.package,
@@ -95,9 +97,13 @@ def _node(spec: NodeSpec, restarts: int = 0) -> list[LaunchDescriptionEntity]:
     def ended(event: ProcessExited, context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if context.is_shutdown:
             return []
-        delay_s = spec.respawn.delay(event.returncode, restarts) if spec.respawn else None
-        if delay_s is not None:
-            return [TimerAction(period=delay_s, actions=_node(spec, restarts + 1))]
+        if spec.respawn:
+            counted = spec.respawn.restarts(restarts, time.monotonic() - started_s)
+            delay_s = spec.respawn.delay(event.returncode, counted)
+            if delay_s is not None:
+                return [
+                    TimerAction(period=delay_s, actions=[OpaqueFunction(function=lambda _: _node(spec, counted + 1))])
+                ]
         return [EmitEvent(event=Shutdown(reason=f"{spec.name} has ended"))] if spec.critical else []
 
     return [node, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))]

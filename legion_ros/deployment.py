@@ -151,13 +151,21 @@ CONFIGURATION_ERROR = 1
 
 @dataclass(frozen=True)
 class Respawn:
-    """A process that dies is started again after `delay_s`, doubled each time, at most `attempts` times."""
+    """A process that dies is started again after `delay_s`, doubled each time, at most `attempts` times in a row.
+
+    One that lived for `forgive_s` has a clean record again.
+    """
 
     attempts: int = 5
     delay_s: float = 0.2
+    forgive_s: float = 60.0
+
+    def restarts(self, before: int, lived_s: float) -> int:
+        """Restarts in a row that count against a process, of which there were `before` when it lived for `lived_s`."""
+        return 0 if lived_s >= self.forgive_s else before
 
     def delay(self, exit_code: int, restarts: int) -> float | None:
-        """Seconds to wait before the next start, after `restarts` of them; None: it is lost."""
+        """Seconds to wait before the next start, after `restarts` of them in a row; None: it is lost."""
         if exit_code == CONFIGURATION_ERROR or restarts >= self.attempts:
             return None
         return self.delay_s * 2.0**restarts

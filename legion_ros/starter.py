@@ -44,7 +44,7 @@ class NodeProcess:
         self._command = _command(spec, folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
-        self._restart_at = 0.0
+        self._started_at = self._restart_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -72,7 +72,7 @@ class NodeProcess:
             raise DeploymentError(f"cannot start {self.spec.name}: {error.strerror}") from error
         finally:
             os.close(tell)
-        self._pipe = listen
+        self._pipe, self._started_at = listen, time.monotonic()
         # programs of other packages do not know the pipe
         self.ready = self.spec.package != PACKAGE
 
@@ -94,7 +94,10 @@ class NodeProcess:
         self._forget()
         self.ready = False
         why = f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        delay_s = self.spec.respawn.delay(code, self.restarts) if self.spec.respawn else None
+        delay_s = None
+        if self.spec.respawn:
+            self.restarts = self.spec.respawn.restarts(self.restarts, time.monotonic() - self._started_at)
+            delay_s = self.spec.respawn.delay(code, self.restarts)
         if delay_s is None:
             self.lost = True
             return f"{self.spec.name} {why}{self._last_words()}"

@@ -174,6 +174,12 @@ def test_respawn_backs_off_and_gives_up() -> None:
     assert policy.delay(1, 0) is None, "a node that said what is wrong would only say it again"
 
 
+def test_a_node_that_lived_long_has_a_clean_record() -> None:
+    policy = Respawn(forgive_s=60.0)
+    assert policy.restarts(5, 59.0) == 5
+    assert policy.restarts(5, 60.0) == 0
+
+
 def test_the_default_parameter_file_names_only_what_exists() -> None:
     sections = load_yaml(resource("config/deploy.yaml"))
     assert {key.removeprefix("/**/") for key in sections} == set(NODE_NAMES)

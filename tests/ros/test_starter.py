@@ -81,6 +81,14 @@ def test_a_process_that_dies_is_started_again() -> None:
         assert any("killed by SIGKILL; it starts again in 0.1 s" in event for event in events)
 
 
+def test_deaths_long_ago_do_not_count() -> None:
+    with Starter([program("steady", respawn=Respawn(attempts=1, delay_s=0.01, forgive_s=0.0))]) as starter:
+        for _ in range(3):
+            last = pid_of(starter, "steady")
+            os.kill(last, signal.SIGKILL)
+            assert until(lambda last=last: bool(starter.poll() and False) or starter["steady"].pid not in (None, last))
+
+
 def test_a_critical_process_that_is_lost_ends_the_graph() -> None:
     with Starter([program("steady", respawn=None)]) as starter:
         os.kill(pid_of(starter, "steady"), signal.SIGKILL)
