@@ -20,6 +20,7 @@ from legion_core.sim import EVALUATION_SEED_BASE, make_env
 from legion_ros.client import LegionClient
 from legion_ros.evaluation import LoopEvaluator, lockstep_graph
 from legion_ros.qos import EVENT
+from legion_ros.stamps import to_seconds
 from legion_ros.starter import Starter
 from legion_sim2real.bridge import BridgeFactory
 
@@ -41,19 +42,24 @@ def direct_episode(bundle: PolicyBundle, task: str, seed: int) -> tuple[list[np.
 
 def test_lockstep_equals_the_direct_loop_bit_for_bit() -> None:
     bundle = PolicyBundle.load(POLICY or None)
-    heard: list[np.ndarray] = []
+    heard: dict[float, np.ndarray] = {}  # by stamp: a simulator that waits long says the same state again
     with Starter(lockstep_graph(POLICY, EPISODES[0][0])) as starter, LegionClient() as client:
         for _ in starter.wait_ready():
             pass
         client.node.create_subscription(
-            JointState, "lbr/joint_states", lambda message: heard.append(np.array(message.position)), EVENT
+            JointState,
+            "lbr/joint_states",
+            lambda message: heard.update({to_seconds(message.header.stamp): np.array(message.position)}),
+            EVENT,
         )
         evaluator = LoopEvaluator(starter, client, bundle)
         for task, offset in EPISODES:
             seed = EVALUATION_SEED_BASE + offset
             expected, interventions = direct_episode(bundle, task, seed)
             episode = evaluator.run(task, seed)
-            steps = heard[-episode.steps :]  # the reset state, then one a step but the last, which nobody has to answer
+            steps = list(heard.values())[
+                -episode.steps :
+            ]  # the reset state, then one a step but the last, which nobody has to answer
             assert episode.steps == len(expected)
             assert episode.interventions == interventions
             # a busy machine may show the client a command before the state that it answers
