@@ -61,4 +61,5 @@ def run(name: str, make: Callable[[], Node]) -> NoReturn:
         # else a signal came during construction: a context that is shut down refuses everything
     finally:
         rclpy.try_shutdown()
+    gc.unfreeze()  # libraries that look for what is left over at the end would take it for leaks
     sys.exit(code)
