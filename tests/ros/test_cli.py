@@ -15,6 +15,12 @@ from legion_ros.cli import main as cli
 from legion_ros.cli.doctor import ADVICE, WRONG, _domain, _packages, _training
 
 
+@pytest.fixture(autouse=True)
+def ordinary_scheduling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor puts its own process at real-time priority; here that is the process of all tests."""
+    monkeypatch.setattr("legion_ros.cli.doctor.prioritise", lambda priority: None)
+
+
 def run(*arguments: str) -> int:
     try:
         return cli.main(arguments)
