@@ -126,6 +126,8 @@ def test_latest_inputs_refuse_old_and_absent_ones() -> None:
 
 def test_latest_inputs_go_on_when_the_clock_was_set_back() -> None:
     inputs = LatestInputs("joints", {"object": 0.1}, period_s=0.05)
-    inputs.put("object", sample(0))
+    inputs.put("object", sample(10_000_000_000))
+    assert inputs.put("joints", sample(10_050_000_000)) is not None
+    assert inputs.put("joints", sample(10_010_000_000)) is None, "overtaken on the way"
+    assert inputs.put("object", sample(0)) is None
     assert inputs.put("joints", sample(50_000_000)) is not None
-    assert inputs.put("joints", sample(10_000_000)) is not None
