@@ -118,7 +118,9 @@ def test_two_arms_obey_two_sentences_at_once(working: dict[str, Arm]) -> None:
             name
         )
         assert arm.client.task == TASKS[name]
-        assert arm.client.status_value("mujoco_node", "task") == TASKS[name]
+        assert arm.client.wait(
+            lambda arm=arm, name=name: arm.client.status_value("mujoco_node", "task") == TASKS[name], 5.0
+        )
 
 
 def test_the_stop_of_one_leaves_the_other_at_work(working: dict[str, Arm]) -> None:
