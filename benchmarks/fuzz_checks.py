@@ -25,7 +25,7 @@ ROUNDING = 1e-14
 """Error (rad) of one command, which divided differences over short times amplify."""
 SPEED_SLACK = 0.01
 """Share by which the hand may be faster on its curved way than the tangents say."""
-SPACE_SLACK_M = 0.001
+SPACE_SLACK_M = 0.002
 """How far the hand's path may bulge beyond the places where it may come to rest."""
 DISTANCE_SLACK_M = 0.001
 REACH_M = 2.0
@@ -75,11 +75,10 @@ class CommandChecks:
     def check(
         self, joints: np.ndarray | None, holding: bool, stopped: bool, measured: np.ndarray, now_us: int
     ) -> Violation | None:
-        """What the command (7,) breaks, None where nothing; None is a command that was refused."""
+        """What the command (7,) breaks, None where nothing; None where a command was refused and the last one holds."""
         if not stopped or self._stopped_us is None:
             self._stopped_us = now_us if stopped else None
         if joints is None:
-            self._streams = []
             return None
         if joints.shape != (7,) or not np.isfinite(joints).all():
             return Violation("finite", f"command {joints}")

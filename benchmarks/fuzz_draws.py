@@ -154,12 +154,15 @@ def _draw_limits(rng: np.random.Generator, data: dict[str, Any], share: float, h
         data["workspace_high_m"] = np.clip(hand + rng.uniform(0.02, 1.0, 3), -2, 2).tolist()
         data["table_height_m"] = float(hand[2] - rng.uniform(0.0, 0.8))
     if rng.random() < share:
-        data["obstacles"] = [_draw_box(rng, i) for i in range(rng.integers(0, 4))]
+        data["obstacles"] = [_draw_box(rng, i, hand) for i in range(rng.integers(0, 4))]
     data["latch"] = [name.value for name in sorted(HOLDS) if rng.random() < rng.choice([0.0, 0.1])]
 
 
-def _draw_box(rng: np.random.Generator, number: int) -> dict[str, Any]:
+def _draw_box(rng: np.random.Generator, number: int, hand: np.ndarray) -> dict[str, Any]:
+    """A box somewhere in the cell, or not far from where the hand is at home."""
     middle, half = rng.uniform([-0.8, -0.8, -0.6], [0.9, 0.8, 1.2]), 10.0 ** rng.uniform(-2, 0, 3) / 2.0
+    if rng.random() < 0.5:
+        middle = hand + rng.normal(0.0, 0.25, 3)
     return {
         "name": f"box {number}",
         "low_m": (middle - half).tolist(),
@@ -248,12 +251,18 @@ def events(
     jitter, follow, noise = rng.choice([0.0, 0.5]), rng.choice([1.0, 0.5, 0.1]), rng.choice([0.0, 1e-4, 3e-3])
     home = np.array(setup.sim2real["posture_rad"])
     low, high = kinematics.lower, kinematics.upper
+    places = [np.add(box["low_m"], box["high_m"]) / 2.0 for box in setup.limits["obstacles"]]
+    aims = [None, None, np.zeros(3), *places, *rng.normal(0.0, 0.7, (2, 3))]
     joints = np.clip(home + rng.normal(0, 0.2, 7), low, high) if rng.random() < 0.7 else rng.uniform(low, high)
-    now, action, left, kind = START_US, np.zeros(4), 0, "act"
+    now, action, aim, left, kind = START_US, np.zeros(4), None, 0, "act"
     while True:
         if left <= 0:
             action, left = _draw_action(rng), int(rng.integers(1, 100))
+            aim = aims[rng.integers(len(aims))]
             kind = str(rng.choice(["act", "act", "act", "tick"]))
+        if aim is not None:
+            way = np.array(setup.rotation) @ (aim - kinematics.forward(joints).position)
+            action = np.append(way / max(np.abs(way).max(), 1e-9), 1.0)
         left -= 1
         now += max(int(period_us * (1.0 + jitter * rng.uniform(-1, 1))), 1)
         stamp = now * 1e-6

@@ -32,6 +32,11 @@ SAME_RAD_S = 1e-6
 """Joint velocities that differ by less are the same."""
 SLACK = 1.000001
 """Speeds that exceed a limit by no more than this are rounding errors."""
+LONG_WAY_RAD = 0.03
+"""Where no joint needs more than this to come to rest, the hand's way there is straight to a millimetre or two."""
+NEARLY = 0.85
+"""While it brakes, the hand may get faster than it is up to this share of its speed limit, and no more: its way to rest
+is looked at in some moments only."""
 HEADROOM = 0.95
 """What is asked for stays this far below the hand's speed limit: on the way there the hand may be a little faster."""
 COLLISIONS = (Intervention.SELF_COLLISION, Intervention.OBSTACLE)
@@ -281,11 +286,25 @@ class SafetyGuard:
         return self._leave(rest, now_s)
 
     def brake(self, now_s: float, period: float) -> Vector:
-        """The next command (7,) of an arm that comes to rest within the limits of a stop and then stays."""
+        """The next command (7,) of an arm that comes to rest and then stays.
+
+        It brakes within the limits of a stop, or within those of motion where the hand would be too fast otherwise: the
+        joints brake each on its own, so that what they add up to may grow before it ends.
+        """
         assert self._plan is not None
-        braking = self._stopping.brake(self._plan.motion, period)
-        rest = self._stopping.rest(braking)
-        return self._leave(Plan(braking, np.array(braking.position), rest, self._plan.excess), now_s)
+        jacobian = self._kinematics.jacobian(self._plan.joints)
+        braking, speed = self._stopping, self._speed_while_braking(self._stopping, jacobian)
+        if speed > self.limits.max_speed_m_s and self._speed_while_braking(self._motion, jacobian) < speed:
+            braking = self._motion
+        motion = braking.brake(self._plan.motion, period)
+        plan = Plan(motion, np.array(motion.position), braking.rest(motion), self._plan.excess)
+        return self._leave(plan, now_s)
+
+    def _speed_while_braking(self, braking: JointMotion, jacobian: Vector) -> float:
+        """The greatest speed (m/s) of the hand on the way to rest from the last command."""
+        assert self._plan is not None
+        way = braking.way_to_rest(self._plan.motion)
+        return _largest_speed(jacobian, *(moment.velocity for moment in way))
 
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
@@ -331,20 +350,34 @@ class SafetyGuard:
             braking = self._motion.brake(self._plan.motion, period)
             motion = Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
             rest = _where(past, self._plan.rest, rest)
-        return Plan(motion, np.array(motion.position), rest, self._excess(rest))
+        excess = self._excess(rest)
+        if (turn := _distance(motion.position, rest)) > LONG_WAY_RAD and excess > -turn:  # the hand's way is an arc
+            way = self._motion.way_to_rest(motion)
+            excess = max(excess, *(self._excess(moment.position) for moment in way))
+        return Plan(motion, np.array(motion.position), rest, excess)
 
     def _objection(self, plan: Plan, now_s: float) -> Intervention | None:
         """What forbids `plan`, None where nothing does."""
         assert self._plan is not None
-        jacobian = self._kinematics.jacobian(plan.joints)
-        if (
-            _largest_speed(jacobian, plan.motion.velocity, self._motion.peak(plan.motion))
-            > self.limits.max_speed_m_s * SLACK
-        ):
+        if self._too_fast(plan):
             return Intervention.CARTESIAN_SPEED
         if plan.excess > self.limits.overshoot_m and plan.excess > self._plan.excess:
             return Intervention.STOPPING_DISTANCE
         return self._proximity.objection(plan.rest, now_s)
+
+    def _too_fast(self, plan: Plan) -> bool:
+        """Whether the hand is faster than its limit after the plan, or would be while it brakes."""
+        velocity, peak, fastest = plan.motion.velocity, self._motion.peak(plan.motion), self.limits.max_speed_m_s
+        jacobian = self._kinematics.jacobian(plan.joints)
+        if _speed_bound(jacobian, velocity, peak) <= fastest:
+            return False
+        if (now := _largest_speed(jacobian, velocity, peak)) > fastest * SLACK:
+            return True
+        way, enough = self._motion.way_to_rest(plan.motion), max(now, NEARLY * fastest)
+        return _largest_speed(jacobian, *(moment.velocity for moment in way)) > NEARLY * fastest and any(
+            _largest_speed(self._kinematics.jacobian(np.array(position)), velocity) > enough
+            for position, velocity, _ in way
+        )
 
     def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
         """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
@@ -388,6 +421,23 @@ def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
 def _distance(first: list[float], second: list[float]) -> float:
     """The greatest difference between numbers of equal rank."""
     return float(max(map(abs, map(sub, first, second))))
+
+
+def _speed_bound(jacobian: Vector, first: list[float], second: list[float]) -> float:
+    """What the hand's speed (m/s) cannot exceed while each joint's velocity is between zero and either of two (7,)."""
+    squares = 0.0
+    for row in jacobian[:3].tolist():
+        forth = back = 0.0
+        for lever, a, b in zip(row, first, second):  # noqa: B905, which would take a third of the time
+            most, least = lever * a, lever * b
+            if most < least:
+                most, least = least, most
+            if most > 0.0:
+                forth += most
+            if least < 0.0:
+                back -= least
+        squares += max(forth, back) ** 2
+    return math.sqrt(squares)
 
 
 def _finite(values: list[float]) -> bool:

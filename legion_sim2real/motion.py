@@ -7,6 +7,8 @@ from typing import NamedTuple
 import ruckig
 
 JOINTS = 7
+SHARES = (0.08, 0.16, 0.24, 0.32, 0.4, 0.5, 0.6, 0.75)
+"""Moments, as shares of the time to rest, at which the way there is looked at."""
 STILL = [0.0] * JOINTS
 """No velocity; to be shared, so nobody may write to it."""
 
@@ -65,6 +67,12 @@ class JointMotion:
         self._solve(STILL, motion, ruckig.Synchronization.No)
         position: list[float] = self._trajectory.at_time(self._trajectory.duration)[0]
         return position
+
+    def way_to_rest(self, motion: Motion) -> list[Motion]:
+        """Moments on the way of joints that brake from `motion` at once: when each comes to rest, and some between."""
+        self._solve(STILL, motion, ruckig.Synchronization.No)
+        times = [*self._trajectory.independent_min_durations, *(share * self._trajectory.duration for share in SHARES)]
+        return [Motion(*self._trajectory.at_time(time)) for time in times]
 
     def peak(self, motion: Motion) -> list[float]:
         """The velocities (7,) rad/s at which the accelerations of `motion` can be back at zero at the earliest."""

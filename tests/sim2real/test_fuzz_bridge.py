@@ -20,7 +20,7 @@ from legion_sim2real.proximity import ProximityWatch
 from legion_sim2real.robot import load_profile
 
 BENCHMARKS = Path(fuzz_bridge.__file__).parent
-SEED, EPISODES, TICKS = 7, 40, 300
+SEED, EPISODES, TICKS = 7, 150, 300
 make_motion = JointMotion.__init__
 
 
@@ -62,7 +62,7 @@ def test_a_short_run_finds_nothing(tmp_path):
             lambda self, motion, period: self.towards(motion.velocity, motion, period),
             "joint position",
         ),
-        (SafetyGuard, "check_state", lambda self, state, now_s: True, "finite|exception|joint position|start"),
+        (SafetyGuard, "check_state", lambda self, state, now_s: True, "finite|exception|joint position|start|rest"),
     ],
 )
 def test_a_guard_with_a_defect_is_found(monkeypatch, owner, name, defect, limit):
