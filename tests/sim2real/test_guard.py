@@ -561,7 +561,7 @@ def test_clearances_are_kept_at_any_rate_of_checks(make_arm, profile, kinematics
             velocity = rng.uniform(-1.5, 1.5, 7)
         joints = guard.send(velocity, kinematics.jacobian(guard.position), 0.02 * i, 0.02, 1.0)
         # what is judged is where the arm would come to rest; it gets there on a slightly different path
-        slack = 2e-3
+        slack = 3e-3
         assert checker.clear(joints, limits.self_clearance_m - slack, limits.obstacle_clearance_m - slack) is None
 
 
