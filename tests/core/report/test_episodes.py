@@ -22,7 +22,7 @@ def test_a_strip_shows_the_episode_that_evaluation_runs(shipped_bundle: PolicyBu
         strip = film_episode(FilmJob(shipped_bundle, "reach", SEED, "iiwa7"))
     except SimulationError as error:
         pytest.skip(str(error))
-    (episode,) = run_direct(DirectJob(shipped_bundle, "reach", (SEED,), "mocap", "iiwa7", None))
+    (episode,) = run_direct(DirectJob(shipped_bundle, "reach", (SEED,), "mocap", "iiwa7", None, None))
     assert (strip.success, strip.steps) == (episode.success, episode.steps)
     assert (strip.shown[0], strip.shown[-1], len(strip.shown)) == (0, episode.steps, FRAMES)
     images = [np.asarray(Image.open(io.BytesIO(frame))) for frame in strip.frames]
