@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from running_graph import OWN_PRIORITY, CommandRecord, graph_that_reports, interventions, longest_gap_ms
+from running_graph import OWN_PRIORITY, CommandRecord, graph_that_reports, longest_gap_ms
 
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import LegionError
@@ -64,7 +64,7 @@ def measure(client: LegionClient, bundle: PolicyBundle, seconds: float) -> dict[
     tasks = itertools.cycle(bundle.manifest.tasks)
     client.say(next(tasks).description)
     client.spin(SETTLE_S)
-    record, before = CommandRecord(), interventions(client)
+    record, before = CommandRecord(), client.interventions()
     record.listen(client)
     idle_before_s, began = idle_s(), time.monotonic()
     while (left := began + seconds - time.monotonic()) > 0:
@@ -72,7 +72,7 @@ def measure(client: LegionClient, bundle: PolicyBundle, seconds: float) -> dict[
         client.say(next(tasks).description)
     idle = (idle_s() - idle_before_s) / (time.monotonic() - began) / len(os.sched_getaffinity(0))
     client.spin(1.0)
-    counts = {name: count - before.get(name, 0) for name, count in interventions(client).items()}
+    counts = {name: count - before.get(name, 0) for name, count in client.interventions().items()}
     return {
         **record.figures(),
         "idle %": 100.0 * idle,

@@ -88,13 +88,6 @@ class CommandRecord:
         }
 
 
-def interventions(client: LegionClient) -> dict[str, int]:
-    """The guard's interventions so far, by name."""
-    status = client.status.get("sim2real_node")
-    values = status.values if status else {}
-    return {key.removeprefix("guard."): int(value) for key, value in values.items() if key.startswith("guard.")}
-
-
 @dataclass(frozen=True)
 class Sizes:
     """What a process takes: memory and handles.

@@ -25,7 +25,6 @@ from running_graph import (
     CommandRecord,
     Sizes,
     graph_that_reports,
-    interventions,
     longest_gap_ms,
     sizes,
 )
@@ -93,7 +92,7 @@ class Soak:
 
     def _close(self, task: str, client: LegionClient) -> None:
         """The account of the task that ends now."""
-        self.interventions = interventions(client)
+        self.interventions = client.interventions()
         if task and client.success is not None:
             self.successes[task] += 1
 

@@ -135,6 +135,12 @@ class LegionClient:
         text = status.values.get(key) if status else None
         return default if text is None else type(default)(text)
 
+    def interventions(self) -> dict[str, int]:
+        """How often the guard has intervened, by name, as sim2real_node said last; empty before."""
+        status = self.status.get("sim2real_node")
+        values = status.values if status else {}
+        return {key.removeprefix("guard."): int(value) for key, value in values.items() if key.startswith("guard.")}
+
     def spin(self, timeout_s: float) -> None:
         """Handle what arrives during that time."""
         end = time.monotonic() + timeout_s

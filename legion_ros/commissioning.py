@@ -6,6 +6,7 @@ the guide that they belong to.
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -181,9 +182,9 @@ class Commissioning:
     def _pose_of_arm(self, joints: Vector) -> Finding:
         """Whether motion can start from where the arm is."""
         limits, hand = self._limits, self._kinematics.forward(joints).position
-        margin = min(np.min(joints - self._kinematics.lower), np.min(self._kinematics.upper - joints))
+        margin = self._kinematics.joint_margin(joints)
         inside = (hand >= limits.workspace_low_m).all() and (hand <= limits.workspace_high_m).all()
-        where = f"hand at {_metres(hand)}, {np.degrees(margin):.0f} deg from the nearest end stop"
+        where = f"hand at {_metres(hand)}, {math.degrees(margin):.0f} deg from the nearest end stop"
         mend = "jog the hand into the workspace of the safety file, and every joint out of the margin of its end stops"
         return judged(bool(inside and margin >= limits.joint_margin_rad), "arm", where, mend)
 

@@ -93,8 +93,7 @@ class LoopEvaluator:
         client.status.pop("sim2real_node", None)
         if not client.wait(lambda: "sim2real_node" in client.status, 5.0):
             raise DeploymentError("sim2real_node does not report on /diagnostics")
-        values = client.status["sim2real_node"].values
-        counts = Counter({k.removeprefix("guard."): int(v) for k, v in values.items() if k.startswith("guard.")})
+        counts = Counter(client.interventions())
         new, self._counts = counts - self._counts, counts
         return dict(new)
 

@@ -55,7 +55,7 @@ class RestingArm:
 
     def __init__(self, client: LegionClient, profile: RobotProfile, tag: str | None = None) -> None:
         self._client = client
-        self._topic = profile.topics.hand_pose if profile.input == "cartesian" else profile.topics.joint_states
+        self._topic = profile.state_topic
         self._tag = tag
         self._joints, self._tags = _Window(), _Window()
         self._problem = ""

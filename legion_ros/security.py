@@ -102,7 +102,7 @@ def enclave_arguments(namespace: str, node: str) -> list[str]:
 def _own(node: str, options: DeploymentOptions) -> Access:
     profile = profile_of(options)
     gripper, commanded = profile.gripper, profile.command_topic
-    measured = profile.topics.joint_states if profile.input == "joint" else profile.topics.hand_pose
+    measured = profile.state_topic
     scene = (topics.OBJECT, topics.GOAL)
     tables = {
         "language_node": Access(

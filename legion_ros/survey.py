@@ -102,9 +102,9 @@ class Survey:
 
 def survey(client: LegionClient, profile: RobotProfile, seconds: float) -> Survey:
     """Listen to the robot and the graph for that long."""
-    node, names = client.node, profile.topics
+    node = client.node
     seen = Survey(
-        Stream(names.joint_states if profile.input == "joint" else names.hand_pose),
+        Stream(profile.state_topic),
         Stream(profile.gripper.state),
         Stream(topics.OBJECT),
         Stream(topics.GOAL),

@@ -75,6 +75,12 @@ def require_finite(key: str, values: Sequence[float]) -> None:
     require(all(map(math.isfinite, values)), key, values, "finite numbers")
 
 
+def require_rotation(owner: str, matrix: Vector) -> None:
+    """Raise CalibrationError unless the finite `matrix` (3, 3) of the `owner` is a rotation."""
+    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6) or np.linalg.det(matrix) < 0:
+        raise CalibrationError(f"the {owner}'s matrix is not a rotation")
+
+
 class Calibration:
     """The similarity sim = scale * rotation @ world + translation; `rotation` (3, 3), `translation` (3,) in sim metres.
 
@@ -93,8 +99,7 @@ class Calibration:
             raise CalibrationError("a calibration needs a 3 x 3 rotation and a translation of 3 numbers")
         if not (np.isfinite(self.rotation).all() and np.isfinite(self.translation).all() and 0 < self.scale < np.inf):
             raise CalibrationError("a calibration needs finite numbers and a positive scale")
-        if not np.allclose(self.rotation @ self.rotation.T, np.eye(3), atol=1e-6) or np.linalg.det(self.rotation) < 0:
-            raise CalibrationError("the calibration's matrix is not a rotation")
+        require_rotation("calibration", self.rotation)
         self._to_sim: Vector = (self.scale * self.rotation).T
         self._to_world: Vector = self.rotation / self.scale
 

@@ -23,6 +23,7 @@ from legion_sim2real.calibration import (
     Made,
     Triple,
     require_finite,
+    require_rotation,
     rotation_from_rpy,
     rpy_from_rotation,
     write_yaml,
@@ -69,8 +70,7 @@ class CameraCalibration:
             raise CalibrationError("a camera's pose needs a 3 x 3 rotation and a translation of 3 numbers")
         if not (np.isfinite(self.rotation).all() and np.isfinite(self.translation).all()):
             raise CalibrationError("a camera's pose needs finite numbers")
-        if not np.allclose(self.rotation @ self.rotation.T, np.eye(3), atol=1e-6) or np.linalg.det(self.rotation) < 0:
-            raise CalibrationError("the camera's matrix is not a rotation")
+        require_rotation("camera", self.rotation)
 
     @classmethod
     def load(cls, path: Path | str) -> CameraCalibration:

@@ -97,11 +97,6 @@ class ObjectFilter:
         self._stamp_s = -math.inf
         self._outliers = 0
 
-    @property
-    def with_hand(self) -> float:
-        """How likely the object moves with the hand, 0 to 1."""
-        return float(self._likely[1])
-
     def update(self, measured: Vector, stamp_s: float, hand: HandTrack, now_s: float) -> Vector:
         """Where the object (3,) is at `now_s`, having been `measured` (3,) at `stamp_s`; the same stamp is no news."""
         if not np.isfinite(measured).all():

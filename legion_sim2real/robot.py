@@ -218,6 +218,11 @@ class RobotProfile:
         return name
 
     @property
+    def state_topic(self) -> str:
+        """The topic on which the robot says where it is."""
+        return self.topics.joint_states if self.input == "joint" else self.topics.hand_pose
+
+    @property
     def command_topic(self) -> str:
         """The topic that commands go to."""
         return {

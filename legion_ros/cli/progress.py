@@ -99,8 +99,7 @@ def summary(client: LegionClient, seconds: float) -> str:
         rows.append(("left to the target", _millimetres_left(episode)))
     rows.append(("time", f"{seconds:.1f} s"))
     guard = client.status["sim2real_node"].values if "sim2real_node" in client.status else {}
-    named = {key.removeprefix("guard."): value for key, value in guard.items() if key.startswith("guard.")}
-    counts = ", ".join(f"{name} {count}" for name, count in named.items() if count != "0")
+    counts = ", ".join(f"{name} {count}" for name, count in client.interventions().items() if count)
     rows.append(("guard interventions", f"{interventions(client)}" + (f" ({counts})" if counts else "")))
     if "latency_median_ms" in guard:
         text = f"median {float(guard['latency_median_ms']):.1f} ms, p99 {float(guard['latency_p99_ms']):.1f} ms"

@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from bench_gap import NOTHING
 from gymnasium.utils.env_checker import check_env
 
 from legion_core.errors import ConfigurationError, SimulationError
@@ -18,19 +19,6 @@ from legion_core.spaces import Vector
 from legion_sim2real.bridge import BridgeFactory
 
 CELL = RealityGap.load()
-PLAIN = RealityGap(
-    robot_lag_s=(ROBOT_LAG_S, ROBOT_LAG_S),
-    friction_factor=(1.0, 1.0),
-    mass_factor=(1.0, 1.0),
-    camera_rate_hz=1000.0,
-    camera_delay_s=0.0,
-    object_noise_m=0.0,
-    camera_shift_m=0.0,
-    camera_turn_deg=0.0,
-    world_shift_m=0.0,
-    world_turn_deg=0.0,
-    message_loss=0.0,
-)
 STILL = np.zeros(4)
 
 
@@ -40,7 +28,7 @@ def plant() -> RobotPlant:
 
 
 def gapped(plant: RobotPlant, **changes: object) -> GappedRobot:
-    robot = GappedRobot(plant, replace(PLAIN, **changes))  # type: ignore[arg-type]
+    robot = GappedRobot(plant, replace(NOTHING, **changes))  # type: ignore[arg-type]
     robot.start(3)
     return robot
 
@@ -116,7 +104,7 @@ def test_no_strength_is_no_gap(plant: RobotPlant) -> None:
 
 def test_an_empty_gap_changes_nothing() -> None:
     episodes = []
-    for env in (servo(None), servo(PLAIN)):
+    for env in (servo(None), servo(NOTHING)):
         env.reset(seed=1)
         episodes.append([env.step(np.array([0.5, 0.3, -0.2, 1.0]))[0] for _ in range(30)])
     np.testing.assert_allclose(*episodes, atol=1e-6)
@@ -187,7 +175,7 @@ def test_a_wrong_camera_misplaces_objects_and_goal_against_the_hand(plant: Robot
 
 
 def test_a_wrong_world_misplaces_all_that_the_policy_sees_alike() -> None:
-    env = servo(replace(PLAIN, world_shift_m=0.010, world_turn_deg=0.0))
+    env = servo(replace(NOTHING, world_shift_m=0.010, world_turn_deg=0.0))
     observation, _ = env.reset(seed=5)
     error = observation - env.observation_spec.pack(env.task_state())
     for start in (0, 3, 9):
@@ -222,7 +210,7 @@ def test_each_stream_loses_its_share(plant: RobotPlant) -> None:
 
 
 def test_a_lost_state_leaves_the_last_observation_and_the_arm_at_rest_in_the_end() -> None:
-    env = servo(replace(PLAIN, message_loss=0.9))
+    env = servo(replace(NOTHING, message_loss=0.9))
     before, _ = env.reset(seed=1)
     repeated, positions = 0, []
     for _ in range(100):
@@ -257,6 +245,6 @@ def test_every_field_of_the_file_is_used(plant: RobotPlant) -> None:
 
     whole = episode(CELL)
     for field in fields(RealityGap):
-        plain = getattr(PLAIN, field.name)
+        plain = getattr(NOTHING, field.name)
         value = (0.5, 0.5) if field.name == "strength" else plain
         assert not np.array_equal(episode(replace(CELL, **{field.name: value})), whole), field.name

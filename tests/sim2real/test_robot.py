@@ -22,6 +22,15 @@ def test_the_robots_that_ship():
     assert profile_names() == ("gazebo", "iiwa14_lbr", "iiwa14_mujoco", "lbr", "mujoco", "mujoco_gap")
 
 
+def assert_refused(path, changes, message):
+    """The simulated robot's profile with `changes` is refused by an error that names its file."""
+    data = yaml.safe_load(resource("config/robots/mujoco.yaml").read_text())
+    path.write_text(yaml.safe_dump({**data, **changes}))
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        load_profile(str(path))
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["gazebo", "mujoco"])
 def test_simulated_robots_need_nothing_from_the_operator(name):
     profile = load_profile(name)
@@ -82,12 +91,7 @@ def test_unknown_robot_is_refused_with_the_known_ones():
     ],
 )
 def test_malformed_profile_is_refused_by_name(tmp_path, key, value, message):
-    data = yaml.safe_load(resource("config/robots/mujoco.yaml").read_text())
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({**data, key: value}))
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        load_profile(str(path))
-    assert str(path) in str(caught.value)
+    assert_refused(tmp_path / "mine.yaml", {key: value}, message)
 
 
 def test_missing_files_are_named(profile):
@@ -135,12 +139,7 @@ def nested(key, **changes):
     ],
 )
 def test_nonsense_is_refused_with_what_is_allowed(tmp_path, key, value, message):
-    data = yaml.safe_load(resource("config/robots/mujoco.yaml").read_text())
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump({**data, key: value}))
-    with pytest.raises(ConfigurationError, match=message) as caught:
-        load_profile(str(path))
-    assert str(path) in str(caught.value)
+    assert_refused(tmp_path / "mine.yaml", {key: value}, message)
 
 
 @pytest.mark.parametrize("key", ["base", "hand", "tool"])
