@@ -27,7 +27,12 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         *(
             share(folder)
-            for folder in ("launch", "urdf", "config", "config/dds", "config/gazebo", "config/robots", "config/train")
+            for folder in (
+                "launch",
+                "urdf",
+                "config",
+                *(f"config/{kind}" for kind in ("dds", "gazebo", "missions", "robots", "train")),
+            )
         ),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
@@ -50,7 +55,17 @@ setup(
         "record": ["mcap", "mcap-ros2-support"],
         "docs": ["mkdocs-material", "mkdocstrings-python"],
         "dev": [
-            *("pytest", "pytest-timeout", "hypothesis", "mypy", "ruff", "types-PyYAML", "pre-commit", "playwright", "espeakng-loader"),
+            *(
+                "pytest",
+                "pytest-timeout",
+                "hypothesis",
+                "mypy",
+                "ruff",
+                "types-PyYAML",
+                "pre-commit",
+                "playwright",
+                "espeakng-loader",
+            ),
             *(f"colcon-{name}" for name in ("core", "ros", "python-setup-py", "recursive-crawl", "library-path")),
         ],
     },
