@@ -225,7 +225,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         node("sim2real_node", {**robot, **rate, **interface}, lifecycle=True),
         node("policy_node", policy, lifecycle=True),
         node("watchdog_node", {**robot, **interface}),
-        node("monitor_node", robot, critical=False),
+        node("monitor_node", {**robot, **policy}, critical=False),
     ]
     if driver == "mujoco":
         # a simulator that dies takes the scene with it: there is nothing to go on with

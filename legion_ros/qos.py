@@ -72,6 +72,7 @@ class Inbox:
     def __init__(self, node: Node, kind: Any, topic: str, depth: int) -> None:
         qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
         group = _Asleep()
+        self._node = node
         self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=group)
 
     def take(self) -> list[Any]:
@@ -81,6 +82,10 @@ class Inbox:
             while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
                 taken.append(found[0])
         return taken
+
+    def destroy(self) -> None:
+        """Listen no longer."""
+        self._node.destroy_subscription(self._subscription)
 
 
 class _Asleep(CallbackGroup):

@@ -69,13 +69,17 @@ def access_of(spec: NodeSpec, options: DeploymentOptions) -> Access:
 
 
 def operator_access(options: DeploymentOptions) -> Access:
-    """What the commands of `legion` use, with full names."""
-    simulator = (topics.SIM_RESET, "mujoco_node/set_parameters") if options.profile.driver == "mujoco" else ()
+    """What the commands of `legion` use, with full names: `legion doctor` listens to the robot, too."""
+    profile, scene = options.profile, (topics.OBJECT, topics.GOAL)
+    simulator = (topics.SIM_RESET, "mujoco_node/set_parameters") if profile.driver == "mujoco" else ()
     wanted = Access(
-        publish=(topics.INSTRUCTION, "/parameter_events"),
-        subscribe=(topics.REPLY, topics.TASK, topics.EPISODE, topics.DIAGNOSTICS),
+        publish=(topics.INSTRUCTION, topics.E_STOP, "/parameter_events"),
+        subscribe=(
+            *(topics.REPLY, topics.TASK, topics.EPISODE, topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED),
+            *(profile.state_topic, profile.gripper.state, *scene, "/clock", "clock", "robot_description"),
+        ),
         reply=(f"~/{TYPE_SERVICE}",),
-        request=(topics.E_STOP, *simulator),
+        request=(topics.E_STOP, *simulator, *_controller_services(profile)),
     )
     return wanted.resolved(options.root, OPERATOR)
 
@@ -114,7 +118,8 @@ def _own(node: str, options: DeploymentOptions) -> Access:
             subscribe=(topics.OBSERVATION, topics.TASK, topics.TASK_EMBEDDING, topics.E_STOP),
         ),
         "real2sim_node": Access(
-            publish=(topics.DIAGNOSTICS, topics.OBSERVATION), subscribe=(measured, gripper.state, *scene)
+            publish=(topics.DIAGNOSTICS, topics.OBSERVATION, topics.OBSERVATION_ORIGIN),
+            subscribe=(measured, gripper.state, *scene),
         ),
         "sim2real_node": Access(
             publish=(topics.DIAGNOSTICS, commanded, gripper.command, topics.TARGET_POSE, topics.E_STOP),
@@ -126,8 +131,11 @@ def _own(node: str, options: DeploymentOptions) -> Access:
             publish=(topics.DIAGNOSTICS, topics.E_STOP), subscribe=(measured, commanded, topics.E_STOP)
         ),
         "monitor_node": Access(
-            publish=(topics.DIAGNOSTICS, topics.MARKERS),
-            subscribe=(topics.DIAGNOSTICS, topics.E_STOP, topics.TASK, topics.TARGET_POSE, *scene),
+            publish=(topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED, topics.MARKERS),
+            subscribe=(
+                *(topics.DIAGNOSTICS, topics.E_STOP, topics.TASK, topics.LATENT),
+                *(topics.TARGET_POSE, *scene, topics.OBJECT2),
+            ),
         ),
         "mujoco_node": Access(
             publish=(topics.DIAGNOSTICS, measured, gripper.state, *scene, topics.OBJECT2, topics.EPISODE, "/clock"),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import PoseStamped
 from std_msgs.msg import Bool, Float32MultiArray, String
 from visualization_msgs.msg import MarkerArray
 
@@ -18,8 +17,6 @@ from legion_ros import topics
 from legion_ros.nodes.monitor_node import MonitorNode
 from legion_ros.qos import LATCHED
 from legion_ros.reply import Reply
-from legion_ros.stamps import from_ns
-from legion_ros.vector_messages import pose_message
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +86,6 @@ def test_a_bundle_of_another_language_model_is_asked_by_names(bench: Any, bundle
     assert len(embeddings[1].data) == 0, "what is not understood stops the arm"
 
 
-def test_markers_are_drawn_for_who_looks(bench: Any) -> None:
-    node = bench.start(MonitorNode, rate_hz=20.0)
-    bench.settle(0.3)
-    assert node.count_subscribers(topics.GOAL) == 0, "nobody looks, so nothing is listened to"
-    arrays = bench.listen(MarkerArray, topics.MARKERS)
-    goal = bench.talk(PoseStamped, topics.GOAL)
-    target = bench.talk(PoseStamped, topics.TARGET_POSE)
-    for _ in range(3):
-        goal(pose_message(from_ns(1), "lbr_link_0", (0.5, 0.1, 0.2)))
-        target(pose_message(from_ns(1), "lbr_link_0", (0.4, 0.1, 0.2)))
-        bench.settle(0.1)
-    drawn = {marker.ns: marker for marker in arrays[-1].markers}
-    assert set(drawn) == {"workspace", "text", "goal", "target", "trail"}
-    assert drawn["goal"].pose.position.x == 0.5
-    assert len(drawn["trail"].points) >= 1
-    assert all(marker.header.frame_id == "lbr_link_0" for marker in drawn.values())
-
-
 def test_problems_and_the_emergency_stop_are_shown(bench: Any) -> None:
     bench.start(MonitorNode, rate_hz=20.0)
     arrays = bench.listen(MarkerArray, topics.MARKERS)
@@ -128,24 +107,3 @@ def test_problems_and_the_emergency_stop_are_shown(bench: Any) -> None:
     diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/policy_node", message="acting")]))
     assert bench.until(lambda: said()[-1].message == "all nodes are well")
     assert bench.until(lambda: "silent" in text(), 5.0), "a node that says nothing any more is a problem"
-
-
-def test_what_the_guard_does_is_shown(bench: Any) -> None:
-    bench.start(MonitorNode, rate_hz=20.0)
-    arrays = bench.listen(MarkerArray, topics.MARKERS)
-    diagnostics = bench.talk(DiagnosticArray, topics.DIAGNOSTICS)
-    bench.talk(String, topics.TASK, LATCHED)(String(data="push"))
-    e_stop = bench.talk(Bool, topics.E_STOP, LATCHED)
-
-    def guard(level: str, reason: str) -> None:
-        values = [KeyValue(key="level", value=level), KeyValue(key="stop_reason", value=reason)]
-        diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/sim2real_node", message="x", values=values)]))
-
-    def text() -> str:
-        return next((m.text for array in arrays[-1:] for m in array.markers if m.ns == "text"), "")
-
-    guard("hold", "none")
-    assert bench.until(lambda: text().startswith("push\nguard: hold"))
-    e_stop(Bool(data=True))
-    guard("stop", "tracking_error")
-    assert bench.until(lambda: text().startswith("E-STOP: tracking_error"))
