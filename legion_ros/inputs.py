@@ -32,17 +32,17 @@ class ExactInputs:
         self._samples: dict[str, Sample | None] = dict.fromkeys(names)
         self._never = set(self._samples)
 
-    def put(self, name: str, sample: Sample) -> dict[str, Vector] | None:
+    def put(self, name: str, sample: Sample) -> dict[str, Sample] | None:
         """Take one sample in; the complete set if this one completes it."""
         self._never.discard(name)
         self._samples[name] = sample
-        values = {}
+        found = {}
         for other, held in self._samples.items():
             if held is None or held.stamp_ns != sample.stamp_ns:
                 return None
-            values[other] = held.value
+            found[other] = held
         self._samples = dict.fromkeys(self._samples)
-        return values
+        return found
 
     def problems(self) -> list[str]:
         """Inputs that never came, in words."""
@@ -66,7 +66,7 @@ class LatestInputs:
         self._last_ns: int | None = None
         self._problems: list[str] = []
 
-    def put(self, name: str, sample: Sample) -> dict[str, Vector] | None:
+    def put(self, name: str, sample: Sample) -> dict[str, Sample] | None:
         """Take one sample in; the set if this one drives and the others are there and fresh."""
         held = self._samples.get(name)
         if held is not None and overtaken(sample.stamp_ns, held.stamp_ns):
@@ -78,7 +78,7 @@ class LatestInputs:
         if self._problems:
             return None
         self._last_ns = sample.stamp_ns
-        return {other: held.value for other, held in self._samples.items()}
+        return dict(self._samples)
 
     def problems(self) -> list[str]:
         """Inputs that are absent or too old, in words."""

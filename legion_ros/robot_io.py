@@ -16,19 +16,14 @@ from trajectory_msgs.msg import JointTrajectory
 from legion_core.errors import SpaceError
 from legion_core.spaces import Vector
 from legion_ros.qos import command_publisher, input_subscription, own_subscription
+from legion_ros.reading import GripperReader, NamedReader, PoseReader, RobotReader, hand_input
 from legion_ros.stamps import to_ns
-from legion_ros.vector_messages import (
-    NamedReader,
-    float64_array,
-    pose_message,
-    position_of,
-    rotation_of,
-    trajectory_message,
-)
-from legion_sim2real.camera import CameraCalibration, quaternion_from_rotation
+from legion_ros.vector_messages import float64_array, pose_message, trajectory_message
+from legion_sim2real.camera import quaternion_from_rotation
 from legion_sim2real.hand_input import HandInput
-from legion_sim2real.kinematics import Pose
 from legion_sim2real.robot import CommandInterface, RobotProfile
+
+__all__ = ["CommandInput", "CommandOutput", "PoseReader", "RobotInput", "gripper_input", "pose_input"]
 
 Put = Callable[[int, Vector], None]
 """What takes a measurement: stamp (ns) and value."""
@@ -48,81 +43,28 @@ class RobotInput:
 
     def __init__(self, node: Node, profile: RobotProfile, put: Put, complain: Complain) -> None:
         self._node = node
-        self._hand: HandInput | None = None
-        kind: Any = JointState
-        topic, read = profile.topics.joint_states, NamedReader(profile.joint_names, profile.topics.joint_states).of
-        if profile.input == "cartesian":
-            self._hand, self._poses = _hand_input(profile), PoseReader(profile, profile.topics.hand_pose)
-            kind, topic, read = PoseStamped, profile.topics.hand_pose, self._joints_of
-        self._subscription = _listen(node, profile, kind, topic, read, put, complain)
+        self.reader = RobotReader(profile)
+        kind = JointState if profile.input == "joint" else PoseStamped
+        self._subscription = _listen(node, profile, kind, profile.state_topic, self.reader.joints, put, complain)
 
     def follow(self, joints: Vector) -> None:
         """These joints (7,) were commanded: where only the hand is measured, its joints are sought near them."""
-        if self._hand is not None:
-            self._hand.follow(joints)
+        self.reader.follow(joints)
 
     def destroy(self) -> None:
         """Listen no longer."""
         self._node.destroy_subscription(self._subscription)
 
-    def _joints_of(self, message: PoseStamped) -> Vector:
-        assert self._hand is not None
-        return self._hand.joints(self._poses.pose(message))
-
 
 def gripper_input(node: Node, profile: RobotProfile, put: Put, complain: Complain) -> Subscription:
     """The gripper's opening (1,), 0 closed to 1 open."""
     gripper = profile.gripper
-    reader = NamedReader(gripper.joints, gripper.state)
-
-    def read(message: JointState) -> Vector:
-        return np.array((gripper.opening(reader.of(message)),))
-
-    return _listen(node, profile, JointState, gripper.state, read, put, complain)
+    return _listen(node, profile, JointState, gripper.state, GripperReader(gripper).opening, put, complain)
 
 
 def pose_input(node: Node, profile: RobotProfile, topic: str, put: Put, complain: Complain) -> Subscription:
     """Positions (3,) m, world frame, of a topic of poses."""
     return _listen(node, profile, PoseStamped, topic, PoseReader(profile, topic).position, put, complain)
-
-
-class PoseReader:
-    """Poses in the world frame. They come in that of the robot's base, or of its camera where the profile has one; a
-    header that names no frame means the base.
-
-    Methods raise SpaceError for another frame, a number that is not finite and a quaternion that is no rotation.
-    """
-
-    def __init__(self, profile: RobotProfile, topic: str) -> None:
-        self._base, self._camera_frame, self._topic = profile.frames.base, profile.frames.camera, topic
-        self._camera = profile.load_camera()
-
-    def position(self, message: PoseStamped) -> Vector:
-        """The position (3,) m."""
-        position = position_of(message)
-        if not np.isfinite(position).all():
-            raise SpaceError(f"{self._topic}: position is not finite")
-        camera = self._seen_by(message)
-        return position if camera is None else camera.rotation @ position + camera.translation
-
-    def pose(self, message: PoseStamped) -> Pose:
-        """Position and orientation."""
-        position, camera = self.position(message), self._seen_by(message)
-        try:
-            rotation = rotation_of(message)
-        except SpaceError as error:
-            raise SpaceError(f"{self._topic}: {error}") from error
-        return Pose(position, rotation if camera is None else camera.rotation @ rotation)
-
-    def _seen_by(self, message: PoseStamped) -> CameraCalibration | None:
-        """The camera in whose frame a message is; None: it is in the world frame."""
-        frame = message.header.frame_id
-        if frame in ("", self._base):
-            return None
-        if self._camera is None or frame != self._camera_frame:
-            allowed = ", ".join(name for name in (self._base, self._camera_frame) if name)
-            raise SpaceError(f"{self._topic}: frame_id = {frame!r}; allowed: {allowed}")
-        return self._camera
 
 
 class CommandOutput:
@@ -180,7 +122,7 @@ class CommandInput:
         self._named = NamedReader(profile.joint_names, "joint command")
         self._hand: HandInput | None = None
         if profile.command_interface == "cartesian":
-            self._hand, self._poses = _hand_input(profile), PoseReader(profile, profile.command_topic)
+            self._hand, self._poses = hand_input(profile), PoseReader(profile, profile.command_topic)
         read = {
             "forward_position": self._positions,
             "joint_trajectory": self._trajectory,

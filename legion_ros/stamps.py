@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from builtin_interfaces.msg import Time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builtin_interfaces.msg import Time
 
 NS_PER_S = 1_000_000_000
 
@@ -19,6 +22,8 @@ def to_seconds(stamp: Time) -> float:
 
 def from_ns(nanoseconds: int) -> Time:
     """The stamp of that many nanoseconds."""
+    from builtin_interfaces.msg import Time  # what only reads stamps needs no ROS
+
     seconds, rest = divmod(nanoseconds, NS_PER_S)
     return Time(sec=seconds, nanosec=rest)
 

@@ -21,6 +21,12 @@ HISTORY_S = 1.0
 """For so long the way of the hand is remembered; an older picture is taken for one of that age."""
 LEAST = 1e-6
 """Neither model is ever given up for good."""
+MEMORY = (
+    *("stamp_s", "outliers", "rests_likely", "moves_likely", "rests_variance", "moves_variance"),
+    *(f"{model}_{axis}" for model in ("rests", "moves") for axis in "xyz"),
+)
+"""What an object filter remembers: time of its picture, outliers in a row; likelihood, variance (m2) and position (m)
+of both models."""
 AT_REST = np.array([1.0 - LEAST, LEAST])
 WITH_HAND = np.array([0.0, 1.0])
 """Share of the hand's motion that the object takes in the two models: it rests, it moves with the hand."""
@@ -96,6 +102,18 @@ class ObjectFilter:
         """Forget the object."""
         self._stamp_s = -math.inf
         self._outliers = 0
+        self._likely, self._variances, self._positions = AT_REST, np.zeros(2), np.zeros((2, 3))
+
+    @property
+    def memory(self) -> Vector:
+        """Everything that the next update depends on but the hand's way (12,), named by MEMORY."""
+        return np.concatenate(((self._stamp_s, self._outliers), self._likely, self._variances, self._positions.ravel()))
+
+    @memory.setter
+    def memory(self, values: Vector) -> None:
+        self._stamp_s, self._outliers = float(values[0]), int(values[1])
+        self._likely, self._variances = values[2:4].copy(), values[4:6].copy()
+        self._positions = values[6:].reshape(2, 3).copy()
 
     def update(self, measured: Vector, stamp_s: float, hand: HandTrack, now_s: float) -> Vector:
         """Where the object (3,) is at `now_s`, having been `measured` (3,) at `stamp_s`; the same stamp is no news."""

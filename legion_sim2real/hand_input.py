@@ -25,13 +25,14 @@ class HandInput:
 
     A pose is solved from the joints of the one before, or of `follow`, so that the arm moves on without changing its
     elbow; at first, and where the hand has leapt, from `posture` (7,) rad. The joints are those of a model: a real arm
-    may hold its elbow elsewhere, and limits on joints are then limits on the model's.
+    may hold its elbow elsewhere, and limits on joints are then limits on the model's. `began` (7,) rad are the joints
+    that the last pose was solved from: with them `follow` makes the same of it again.
     """
 
     def __init__(self, kinematics: ArmKinematics, posture: Vector) -> None:
         self._kinematics = kinematics
         self._posture = np.asarray(posture, float)
-        self._near = self._posture
+        self._near = self.began = self._posture
 
     def follow(self, joints: Vector) -> None:
         """The next pose is solved from these `joints` (7,) rad: those that were commanded last."""
@@ -45,6 +46,7 @@ class HandInput:
         """
         if not (np.isfinite(hand.position).all() and np.isfinite(hand.rotation).all()):
             raise SpaceError("the hand's pose is not finite")
+        self.began = self._near
         leapt = np.abs(self._error(hand, self._kinematics.forward(self._near)))
         starts = [] if leapt[:3].max() > LEAP_M or leapt[3:].max() > LEAP_RAD else [self._near]
         for start in (*starts, self._posture):

@@ -8,7 +8,7 @@ import numpy as np
 
 from legion_core.spaces import Float32, ObservationSpec, TaskState, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.filters import HandTrack, ObjectFilter, ObjectFilterConfig
+from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig
 from legion_sim2real.kinematics import ArmKinematics
 
 
@@ -49,19 +49,34 @@ class Real2Sim:
         self.calibration = calibration
         self.spec = spec
         self._hand = HandTrack()
-        self._filters = (ObjectFilter(filtering), ObjectFilter(filtering)) if filtering else None
+        self._filters = (ObjectFilter(filtering), ObjectFilter(filtering)) if filtering else ()
 
     def reset(self) -> None:
         """Forget the objects that were seen: the next ones are others."""
         self._hand = HandTrack()
-        for one in self._filters or ():
+        for one in self._filters:
             one.reset()
+
+    @property
+    def memory_names(self) -> tuple[str, ...]:
+        """What the numbers of `memory` are; empty without filtering."""
+        return tuple(f"{thing}.{name}" for thing in ("object", "object2")[: len(self._filters)] for name in MEMORY)
+
+    @property
+    def memory(self) -> Vector:
+        """What the next observation depends on besides its inputs and where the hand was in the last HISTORY_S."""
+        return np.concatenate([one.memory for one in self._filters]) if self._filters else np.empty(0)
+
+    @memory.setter
+    def memory(self, values: Vector) -> None:
+        for one, part in zip(self._filters, values.reshape(-1, len(MEMORY)), strict=True):
+            one.memory = part
 
     def observe(self, state: RobotState, scene: Scene) -> Float32:
         """The observation, float32 (spec.size,), simulation frame. What is not finite in stays not finite out."""
         hand = self.kinematics.forward(state.joint_positions).position
         seen, second_seen = scene.object, scene.object if scene.object2 is None else scene.object2
-        if self._filters is not None and np.isfinite(hand).all():
+        if self._filters and np.isfinite(hand).all():
             self._hand.add(state.stamp_s, hand)
             stamp_s = state.stamp_s if scene.stamp_s is None else scene.stamp_s
             seen = self._filters[0].update(seen, stamp_s, self._hand, state.stamp_s)
