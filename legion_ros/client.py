@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
@@ -22,6 +22,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from legion_core.errors import DeploymentError
 from legion_ros import topics
+from legion_ros.aggregation import TREE
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.security import OPERATOR, enclave_arguments
@@ -60,6 +61,12 @@ class NodeStatus:
     message: str
     values: dict[str, str]
     received_s: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def of(cls, status: DiagnosticStatus) -> NodeStatus:
+        """What the message says."""
+        values = {pair.key: pair.value for pair in status.values}
+        return cls(int.from_bytes(status.level, "little"), status.message, values)
 
 
 class LegionClient:
@@ -126,8 +133,7 @@ class LegionClient:
         for status in message.status:
             root, _, name = status.name.rpartition("/")
             if root == self.root:
-                values = {pair.key: pair.value for pair in status.values}
-                self.status[name] = NodeStatus(int.from_bytes(status.level, "little"), status.message, values)
+                self.status[name] = NodeStatus.of(status)
 
     def status_value(self, node: str, key: str, default: Any = "") -> Any:
         """A value of a node's newest diagnostics, as the type of `default`."""
@@ -140,6 +146,19 @@ class LegionClient:
         status = self.status.get("sim2real_node")
         values = status.values if status else {}
         return {key.removeprefix("guard."): int(value) for key, value in values.items() if key.startswith("guard.")}
+
+    def health(self, timeout_s: float) -> dict[str, NodeStatus]:
+        """The tree of the deployment's health by full name, from monitor_node; empty when none comes in time."""
+        tree: dict[str, NodeStatus] = {}
+
+        def hear(message: DiagnosticArray) -> None:
+            own = [status for status in message.status if status.name.startswith(f"{self.root}/{TREE}")]
+            tree.update({status.name: NodeStatus.of(status) for status in own})
+
+        listening = self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, hear, EVENT)
+        self.wait(lambda: bool(tree), timeout_s)
+        self.node.destroy_subscription(listening)
+        return tree
 
     def spin(self, timeout_s: float) -> None:
         """Handle what arrives during that time."""

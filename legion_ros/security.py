@@ -11,6 +11,7 @@ import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from legion_ros import topics
 from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
@@ -72,11 +73,12 @@ def operator_access(options: DeploymentOptions) -> Access:
     """What the commands of `legion` use, with full names: `legion doctor` listens to the robot, too."""
     profile, scene = options.profile, (topics.OBJECT, topics.GOAL)
     simulator = (topics.SIM_RESET, "mujoco_node/set_parameters") if profile.driver == "mujoco" else ()
+    description = str(PurePosixPath(profile.state_topic).with_name("robot_description"))
     wanted = Access(
         publish=(topics.INSTRUCTION, topics.E_STOP, "/parameter_events"),
         subscribe=(
             *(topics.REPLY, topics.TASK, topics.EPISODE, topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED),
-            *(profile.state_topic, profile.gripper.state, *scene, "/clock", "clock", "robot_description"),
+            *(profile.state_topic, profile.gripper.state, *scene, "/clock", "clock", "robot_description", description),
         ),
         reply=(f"~/{TYPE_SERVICE}",),
         request=(topics.E_STOP, *simulator, *_controller_services(profile)),
@@ -138,7 +140,10 @@ def _own(node: str, options: DeploymentOptions) -> Access:
             ),
         ),
         "mujoco_node": Access(
-            publish=(topics.DIAGNOSTICS, measured, gripper.state, *scene, topics.OBJECT2, topics.EPISODE, "/clock"),
+            publish=(
+                *(topics.DIAGNOSTICS, measured, gripper.state, *scene, topics.OBJECT2),
+                *(topics.EPISODE, topics.SIM_STATE, "/clock"),
+            ),
             subscribe=(commanded, gripper.command, *((topics.TASK,) if options.follow_task else ())),
             reply=(topics.SIM_RESET,),
         ),

@@ -205,7 +205,7 @@ def _robot(options: argparse.Namespace) -> Iterator[Finding]:
         return
     yield from commissioning.files()
     yield from commissioning.machine()
-    with LegionClient(options.namespace, name="legion_doctor") as client:
+    with LegionClient(options.namespace) as client:
         prioritise(SURVEY_PRIORITY)  # or the lateness of this process would be taken for the robot's
         seen = survey(client, commissioning.profile, SURVEY_S)
         yield from commissioning.graph(seen)

@@ -1,4 +1,4 @@
-"""`legion`: deploy, say, stop, train, evaluate, import, report, bench, doctor, security."""
+"""`legion`: deploy, say, status, stop, train, evaluate, import, report, bench, doctor, security."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from legion_core.errors import LegionError
 COMMANDS = {
     "deploy": "start the deployment graph and leave it up until Ctrl-C",
     "say": "give a running deployment its next task",
+    "status": "show how a running deployment is, part by part, and how to mend what is wrong",
     "stop": "engage or clear the emergency stop of one deployment, or of all",
     "train": "run LEGION's learning: multitask, lifelong, few-shot, new or resumed",
     "evaluate": "measure the success of a policy over tasks and seeds",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
@@ -34,6 +35,7 @@ from legion_core.spaces import Vector
 from legion_core.tasks import get_task, task_names
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
+from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
@@ -51,6 +53,8 @@ STALL_S = 2.0
 """In lockstep the state is published again when no command has come for this long."""
 VIEW = ((0.07, 0.5, 0.32), 1.7, 38.5, -25.0)
 """Where MuJoCo's window looks at first: a point (m, sim frame), the distance to it (m), azimuth and elevation (deg)."""
+DRAWN_S = 0.03
+"""Who draws the scene is told no more often where every body is."""
 EPISODE_FIELDS = ("step", "success", "done", "reward", "seed", "distance", "command_latency_s")
 
 
@@ -99,7 +103,7 @@ class MujocoNode(Node):
         self._command_latency_s, self._published_at = math.nan, 0.0
         self._answered = self._gripper_answered = False
         self._succeeded = self._done = self._begins = False
-        self._resume_at = self._reported_at = 0.0
+        self._resume_at = self._reported_at = self._drawn_at = 0.0
         self._last_event: tuple[int, bool, bool, bool] | None = None
         # every step means every step, whatever the timer's jitter
         self._report_s = 0.9 / settings.report_hz
@@ -125,8 +129,9 @@ class MujocoNode(Node):
         self._goal_publisher = own_publisher(self, PoseStamped, topics.GOAL)
         self._gripper_publisher = own_publisher(self, JointState, profile.gripper.state)
         self._episode_publisher = own_publisher(self, JointState, topics.EPISODE, EVENT)
+        self._bodies_publisher = own_publisher(self, JointState, topics.SIM_STATE)
         self._clock_publisher = own_publisher(self, ClockMessage, "/clock")
-        complain = partial(self._diagnostics.error, kind="bad_command")
+        complain = partial(self._diagnostics.error, kind=Problem.BAD_COMMAND)
         self._commands = CommandInput(self, profile, self._on_command, self._on_gripper, complain)
         if self._settings.follow_task:
             own_subscription(self, String, topics.TASK, self._on_task, LATCHED)
@@ -173,7 +178,7 @@ class MujocoNode(Node):
         try:
             state = self._plant.step(self._command, self._gripper)
         except SimulationError as error:
-            self._diagnostics.error(f"{error}; the episode starts again", "diverged")
+            self._diagnostics.error(f"{error}; the episode starts again", Problem.DIVERGED)
             self._reset()
             return
         self._rate.tick()
@@ -193,7 +198,7 @@ class MujocoNode(Node):
         if results[0].successful:
             self._reset()
         else:
-            self._diagnostics.error(results[0].reason)
+            self._diagnostics.error(results[0].reason, Problem.UNKNOWN_TASK)
 
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         given = {each.name: each.value for each in parameters}
@@ -250,8 +255,17 @@ class MujocoNode(Node):
                 publisher.publish(message)
         if self._lockstep or self._episode_is_due():
             self._publish_episode(stamp)
+        if self._bodies_publisher.get_subscription_count() and time.monotonic() - self._drawn_at >= DRAWN_S:
+            self._publish_bodies(stamp)
         if self._viewer:
             self._viewer.show(self._plant)
+
+    def _publish_bodies(self, stamp: Time) -> None:
+        """The poses of all bodies as rows x, y, z, qw, qx, qy, qz in the sim frame; the name is that of the scene."""
+        data = self._plant.data
+        poses = np.hstack((data.xpos, data.xquat)).ravel()
+        self._bodies_publisher.publish(named_vector(stamp, (self._plant.task,), poses))
+        self._drawn_at = time.monotonic()
 
     def _messages(self, state: PlantState, stamp: Time) -> list[tuple[Publisher, Any]]:
         """Scene, gripper and at last joints; made before any is published, so that who needs them all wakes once."""

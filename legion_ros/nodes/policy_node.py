@@ -11,11 +11,12 @@ from std_msgs.msg import Bool, Float32MultiArray, String
 
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import SpaceError
-from legion_core.policy import LegionPolicy
+from legion_core.policy import LegionPolicy, PolicyStep
 from legion_core.spaces import ACTION_FIELDS, Float32
 from legion_ros import topics
-from legion_ros.diagnostics import Diagnostics, RateMeter
+from legion_ros.diagnostics import Diagnostics, RateMeter, seconds_since
 from legion_ros.managed import ManagedNode
+from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.qos import LATCHED, own_publisher, own_subscription
@@ -23,6 +24,8 @@ from legion_ros.stamps import NS_PER_S, to_ns
 from legion_ros.vector_messages import named_vector
 
 NAME = "policy_node"
+UNFAMILIAR_STEPS = 50
+"""So many steps in a row must be unlike training: in tasks that succeed there were up to 27."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,9 @@ class PolicyNode(ManagedNode):
         self._policy: LegionPolicy | None = None
         self._embedding: Float32 | None = None
         self._observation: JointState | None = None
+        self._observed_ns: int | None = None
+        self._step: PolicyStep | None = None
+        self._unfamiliar = 0
         self._stopped = False
         self._rate = RateMeter()
         self._publishers_made: list[Publisher] = []
@@ -97,14 +103,15 @@ class PolicyNode(ManagedNode):
             self._diagnostics.error(
                 f"{topics.TASK_EMBEDDING} has {embedding.size} numbers"
                 f"{'' if np.isfinite(embedding).all() else ', not all finite'};"
-                f" the policy wants {model.size} finite ones from {model.name}"
+                f" the policy wants {model.size} finite ones from {model.name}",
+                Problem.BAD_EMBEDDING,
             )
             return
         self._embedding = embedding
         self._act()
 
     def _on_observation(self, message: JointState) -> None:
-        self._observation = message
+        self._observation, self._observed_ns = message, to_ns(message.header.stamp)
         self._act()
 
     def _act(self) -> None:
@@ -114,17 +121,20 @@ class PolicyNode(ManagedNode):
         self._observation = None
         age_s = (self.get_clock().now().nanoseconds - to_ns(observation.header.stamp)) / NS_PER_S
         if age_s > self._settings.max_observation_age_s:
-            self._diagnostics.warn("observations arrive too late", "stale_observation")
+            self._diagnostics.warn("observations arrive too late", Problem.STALE_OBSERVATION)
             return
         try:
             values = policy.bundle.spec.order(observation.name, observation.position)
             step = policy.act(values, embedding)
         except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_observation")
+            self._diagnostics.error(str(error), Problem.BAD_OBSERVATION)
             return
         stamp = observation.header.stamp
         self._action_publisher.publish(named_vector(stamp, ACTION_FIELDS, step.action))
         self._rate.tick()
+        self._step, self._unfamiliar = step, 0 if step.familiar else self._unfamiliar + 1
+        if self._unfamiliar >= UNFAMILIAR_STEPS:
+            self._diagnostics.warn("the situation is unlike training", Problem.UNFAMILIAR)
         if self._latent_publisher.get_subscription_count():
             latent = np.concatenate((step.latent, step.responsibilities))
             self._latent_publisher.publish(named_vector(stamp, self._latent_names, latent))
@@ -136,7 +146,13 @@ class PolicyNode(ManagedNode):
             state = "e-stop"
         else:
             state = "waiting for a task" if self._embedding is None else "acting"
-        return state, {"rate_hz": self._rate.rate_hz(), "actions": self._rate.count}
+        values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "actions": self._rate.count}
+        values |= {"observation_age_s": seconds_since(self, self._observed_ns)}
+        if self._policy is not None and self._step is not None:
+            component = int(self._step.responsibilities.argmax())
+            task = self._policy.bundle.manifest.components[component]
+            values |= {"log_likelihood": self._step.log_likelihood, "component": f"{component} ({task})"}
+        return state, values
 
 
 def main() -> None:

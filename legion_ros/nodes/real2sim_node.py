@@ -11,20 +11,22 @@ from sensor_msgs.msg import JointState
 
 from legion_core.spaces import ObservationSpec, Vector
 from legion_ros import topics
-from legion_ros.diagnostics import Diagnostics, RateMeter
+from legion_ros.diagnostics import Diagnostics, RateMeter, seconds_since
 from legion_ros.inputs import ExactInputs, LatestInputs, Sample
+from legion_ros.mending import Problem
+from legion_ros.observing import GRIPPER, ROBOT, Observer
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
 from legion_ros.qos import own_publisher
 from legion_ros.robot_io import RobotInput, gripper_input, pose_input
-from legion_ros.stamps import NS_PER_S, from_ns
+from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import named_vector
-from legion_sim2real.real2sim import RobotState, Scene
 from legion_sim2real.robot import RobotProfile
 
 NAME = "real2sim_node"
-ROBOT, GRIPPER = "the robot's state", "the gripper's state"
+AGES = {"joint_state_age_s": ROBOT, "gripper_age_s": GRIPPER, "object_age_s": topics.OBJECT}
+"""Inputs whose ages are reported."""
 
 
 @dataclass(frozen=True)
@@ -46,34 +48,40 @@ class Real2SimNode(Node):
         settings = declare(self, Real2SimSettings)
         profile = profile_of(settings)
         self._spec = ObservationSpec()
-        self._real2sim = profile.make_real2sim(self._spec)
         objects = (topics.OBJECT, topics.OBJECT2) if settings.second_object else (topics.OBJECT,)
         self._inputs = _make_inputs(profile, objects)
+        self._newest_ns: dict[str, int] = {}
         self._rate = RateMeter()
         self._publisher = own_publisher(self, JointState, topics.OBSERVATION)
+        self._origin_publisher = own_publisher(self, JointState, topics.OBSERVATION_ORIGIN)
         self._diagnostics = Diagnostics(self, self._report)
-        complain = partial(self._diagnostics.error, kind="bad_input")
+        complain = partial(self._diagnostics.error, kind=Problem.BAD_INPUT)
         for topic in (*objects, topics.GOAL):
             pose_input(self, profile, topic, partial(self._put, topic), complain)
         gripper_input(self, profile, partial(self._put, GRIPPER), complain)
-        RobotInput(self, profile, partial(self._put, ROBOT), complain)
+        robot = RobotInput(self, profile, partial(self._put, ROBOT), complain)
+        self._observer = Observer(profile.make_real2sim(self._spec), robot.reader)
 
     def _put(self, name: str, stamp_ns: int, value: Vector) -> None:
         """One more input; with the set complete, one observation with the stamp of its joint state."""
-        if name == topics.OBJECT:
-            self._seen_s = stamp_ns / NS_PER_S
-        inputs = self._inputs.put(name, Sample(stamp_ns, value))
-        if inputs is None:
+        self._newest_ns[name] = stamp_ns
+        samples = self._inputs.put(name, Sample(stamp_ns, value))
+        if samples is None:
             return
-        state = RobotState(stamp_ns / NS_PER_S, inputs[ROBOT], float(inputs[GRIPPER][0]))
-        scene = Scene(inputs[topics.OBJECT], inputs.get(topics.OBJECT2), inputs[topics.GOAL], self._seen_s)
-        observation = self._real2sim.observe(state, scene)
-        self._publisher.publish(named_vector(from_ns(stamp_ns), self._spec.fields, observation, frame="sim"))
+        stamp = from_ns(stamp_ns)
+        recorded = self._origin_publisher.get_subscription_count() > 0
+        origin = self._observer.origin(samples) if recorded else None
+        observation = self._observer.observe(samples)
+        self._publisher.publish(named_vector(stamp, self._spec.fields, observation, frame="sim"))
+        if origin is not None:
+            self._origin_publisher.publish(named_vector(stamp, self._observer.origin_names, origin))
         self._rate.tick()
 
     def _report(self) -> tuple[str, dict[str, object]]:
         waiting = self._inputs.problems()
-        return "; ".join(waiting) or "observing", {"rate_hz": self._rate.rate_hz(), "observations": self._rate.count}
+        ages = {key: seconds_since(self, self._newest_ns.get(name)) for key, name in AGES.items()}
+        values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "observations": self._rate.count, **ages}
+        return "; ".join(waiting) or "observing", values
 
 
 def _make_inputs(profile: RobotProfile, objects: tuple[str, ...]) -> ExactInputs | LatestInputs:

@@ -20,9 +20,10 @@ from legion_core.errors import SpaceError
 from legion_core.spaces import ACTION_FIELDS, Vector
 from legion_ros import topics
 from legion_ros.controllers import ControllerPresence
-from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
+from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter, seconds_since
 from legion_ros.inputs import overtaken
 from legion_ros.managed import ManagedNode
+from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
@@ -91,7 +92,9 @@ class Sim2RealNode(ManagedNode):
         self._fields = NamedReader(ACTION_FIELDS, topics.ACTION, finite=False)  # the guard looks itself
         self._output = CommandOutput(self, profile)
         self._target_publisher = own_publisher(self, PoseStamped, topics.TARGET_POSE)
-        self._input = RobotInput(self, profile, self._on_state, partial(self._diagnostics.error, kind="bad_input"))
+        self._input = RobotInput(
+            self, profile, self._on_state, partial(self._diagnostics.error, kind=Problem.BAD_INPUT)
+        )
         self._heard = [
             own_subscription(self, JointState, topics.ACTION, self._on_action),
             # a volatile one hears every publisher, a latched one what the watchdog has kept
@@ -119,7 +122,7 @@ class Sim2RealNode(ManagedNode):
             return "listening for an emergency stop that was engaged before"
         missing = self._controller.missing()
         if missing is not None:
-            self._diagnostics.warn(missing, "no_controller")
+            self._diagnostics.warn(missing, Problem.NO_CONTROLLER)
         return missing
 
     def activate(self) -> None:
@@ -208,7 +211,7 @@ class Sim2RealNode(ManagedNode):
         try:
             action = self._fields.read(message.name, message.position)
         except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_action")
+            self._diagnostics.error(str(error), Problem.BAD_ACTION)
             return
         stamp_s, self._action_ns = to_seconds(message.header.stamp), stamp_ns
         self._send(self._sim2real.act(action, stamp_s, state, self._now_s(state)))
@@ -274,6 +277,7 @@ class Sim2RealNode(ManagedNode):
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "commands": self._rate.count}
+        values |= {"action_age_s": seconds_since(self, self._action_ns)}
         if self._sim2real is None:
             return "unconfigured", values
         guard = self._sim2real.guard

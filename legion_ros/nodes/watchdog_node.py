@@ -23,6 +23,7 @@ from trajectory_msgs.msg import JointTrajectory
 from legion_core.errors import SpaceError
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
+from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
@@ -96,7 +97,7 @@ class WatchdogNode(Node):
         try:
             values = self._read_measured(message)
         except SpaceError as error:
-            self._diagnostics.error(str(error), "bad_input")
+            self._diagnostics.error(str(error), Problem.BAD_INPUT)
             return
         self._alarm(self._watchdog.measure(to_seconds(message.header.stamp), values))
 
@@ -118,7 +119,7 @@ class WatchdogNode(Node):
     def _alarm(self, reason: str | None) -> None:
         if reason is None or self._engaged:
             return
-        self._diagnostics.error(reason, "alarm")
+        self._diagnostics.error(reason, Problem.ALARM)
         self._reason = reason
         self._engage(True)
 

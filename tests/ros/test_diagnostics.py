@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, LatencyMeter, RateMeter
+from legion_ros.mending import Problem
 
 
 @pytest.fixture
@@ -33,16 +34,19 @@ def test_it_reports_by_itself(bench: Any, diagnostics: Diagnostics) -> None:
 
 def test_problems_appear_at_once_are_counted_and_pass(bench: Any, diagnostics: Diagnostics) -> None:
     before = len(bench.heard)
-    diagnostics.warn("a little late", "late")
-    diagnostics.error("not a number", "bad_input")
-    diagnostics.error("not a number", "bad_input")
+    diagnostics.warn("a little late", Problem.STALE_OBSERVATION)
+    diagnostics.error("not a number", Problem.BAD_INPUT)
+    diagnostics.error("not a number", Problem.BAD_INPUT)
     assert bench.until(lambda: len(bench.heard) >= before + 2, 0.4), "twice at once, not with the next period"
     assert bench.until(lambda: "not a number" in newest(bench).message)
     assert newest(bench).level == DiagnosticStatus.ERROR
     assert newest(bench).message == "a little late; not a number"
+    mends = {pair.key: pair.value for pair in newest(bench).values if pair.key.startswith("mend.")}
+    assert mends == {f"mend.{kind.value}": kind.mend for kind in (Problem.STALE_OBSERVATION, Problem.BAD_INPUT)}
     assert bench.until(lambda: newest(bench).message == "working", 5.0)
     assert newest(bench).level == DiagnosticStatus.OK
     assert {pair.key: pair.value for pair in newest(bench).values}["bad_input_count"] == "2"
+    assert not [pair.key for pair in newest(bench).values if pair.key.startswith("mend.")], "nothing is left to mend"
 
 
 def test_meters() -> None:

@@ -70,7 +70,7 @@ def test_nobody_but_one_commands_or_answers(robot: str) -> None:
 def test_robots_of_a_cell_share_nothing_but_what_is_common() -> None:
     rules = rules_of(make_policy(load_cell(resource("config/cell.yaml")).robots))
     shared = {name for (_, name), enclaves in rules.items() if len({path.split("/")[1] for path in enclaves}) > 1}
-    assert shared == {topics.DIAGNOSTICS, "/parameter_events", "/rosout"}
+    assert shared == {topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED, "/clock", "/parameter_events", "/rosout"}
 
 
 def test_names_are_resolved_as_ros_does() -> None:
