@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
             else f"no deployment runs in {where}; legion deploy starts one"
         )
     print(f"{client.task or 'no task'} ({where})")
-    parts = {name.removeprefix(root): status for name, status in tree.items()}
-    return int(report([_finding(name, status) for name, status in parts.items() if name.count("/") == 1]) > 0)
+    parts = {name.removeprefix(root): status for name, status in tree.items() if name.startswith(root)}
+    return int(report([_finding(name, status) for name, status in parts.items() if "/" in name]) > 0)
 
 
 def _finding(name: str, status: NodeStatus) -> Finding:

@@ -94,6 +94,7 @@ class PolicyNode(ManagedNode):
     def _on_embedding(self, message: Float32MultiArray) -> None:
         """A new task begins with the newest observation that nobody acted on: in lockstep no other comes."""
         assert self._policy is not None
+        self._step, self._unfamiliar = None, 0
         self._embedding = None
         if not message.data:
             return
@@ -148,7 +149,7 @@ class PolicyNode(ManagedNode):
             state = "waiting for a task" if self._embedding is None else "acting"
         values: dict[str, object] = {"rate_hz": self._rate.rate_hz(), "actions": self._rate.count}
         values |= {"observation_age_s": seconds_since(self, self._observed_ns)}
-        if self._policy is not None and self._step is not None:
+        if self._policy is not None and self._step is not None and state == "acting":
             component = int(self._step.responsibilities.argmax())
             task = self._policy.bundle.manifest.components[component]
             values |= {"log_likelihood": self._step.log_likelihood, "component": f"{component} ({task})"}

@@ -19,7 +19,7 @@ from legion_core.errors import BundleError
 from legion_core.policy import LegionPolicy
 from legion_core.spaces import DEFAULT_FIELDS
 from legion_ros import topics
-from legion_ros.nodes.policy_node import PolicyNode
+from legion_ros.nodes.policy_node import UNFAMILIAR_STEPS, PolicyNode
 from legion_ros.qos import LATCHED
 from legion_ros.vector_messages import float32_array, named_vector
 
@@ -63,6 +63,37 @@ def test_it_acts_as_the_policy_does_with_the_stamp_of_the_observation(talk: Talk
     assert np.array(talk.actions[0].position, np.float32).tobytes() == expected.tobytes()
     assert talk.actions[0].header.stamp == sent.header.stamp
     assert list(talk.actions[0].name) == ["dx", "dy", "dz", "gripper"]
+
+
+def test_it_says_how_familiar_the_situation_is(talk: Talk, random_bundle: PolicyBundle) -> None:
+    """The random bundle takes nothing for unfamiliar, so its manifest is made to ask for more than there is."""
+    embedding = random_bundle.embedding("push")
+    talk.embedding(float32_array(embedding))
+    talk.bench.settle()
+
+    def act(times: int) -> None:
+        for _ in range(times):
+            count = len(talk.actions)
+            sent = talk.observe()
+            assert talk.bench.until(lambda count=count: len(talk.actions) > count)
+        step = LegionPolicy(random_bundle).act(np.array(sent.position, np.float32), embedding)
+        component = int(step.responsibilities.argmax())
+        task = random_bundle.manifest.components[component]
+        shown = {"log_likelihood": f"{step.log_likelihood:.6g}", "component": f"{component} ({task})"}
+
+        def reported() -> bool:
+            values = {pair.key: pair.value for pair in talk.reports[-1].status[0].values}
+            return shown.items() <= values.items()
+
+        assert talk.bench.until(reported)
+
+    act(UNFAMILIAR_STEPS)
+    assert talk.problem() == ""
+    talk.node._policy._familiar = 1e9
+    act(UNFAMILIAR_STEPS - 1)
+    assert talk.problem() == ""
+    act(1)
+    assert talk.bench.until(lambda: "unlike training" in talk.problem())
 
 
 def test_an_observation_in_another_order_gives_the_same_action(talk: Talk, random_bundle: PolicyBundle) -> None:
