@@ -66,7 +66,6 @@ def test_it_acts_as_the_policy_does_with_the_stamp_of_the_observation(talk: Talk
 
 
 def test_it_says_how_familiar_the_situation_is(talk: Talk, random_bundle: PolicyBundle) -> None:
-    """The random bundle takes nothing for unfamiliar, so its manifest is made to ask for more than there is."""
     embedding = random_bundle.embedding("push")
     talk.embedding(float32_array(embedding))
     talk.bench.settle()
@@ -87,9 +86,10 @@ def test_it_says_how_familiar_the_situation_is(talk: Talk, random_bundle: Policy
 
         assert talk.bench.until(reported)
 
+    talk.node._policy._familiar = -1e9  # type: ignore[attr-defined]
     act(UNFAMILIAR_STEPS)
     assert talk.problem() == ""
-    talk.node._policy._familiar = 1e9
+    talk.node._policy._familiar = 1e9  # type: ignore[attr-defined]
     act(UNFAMILIAR_STEPS - 1)
     assert talk.problem() == ""
     act(1)
