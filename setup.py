@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "legion_ros"
-NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor")
+NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor", "record", "web")
 ROS_MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 

@@ -57,6 +57,10 @@ class RunError(LegionError):
     """A run directory exists already, is in use, is none, or cannot be written."""
 
 
+class RecordingError(LegionError):
+    """A recording cannot be written or read, or lacks what is asked of it."""
+
+
 class ClusterError(LegionError):
     """A cluster cannot be reached or has lost a worker."""
 

@@ -66,6 +66,10 @@ class DeploymentOptions:
     bringup: str = _option(
         "", "also launch the robot: mock or hardware by lbr_bringup, or gazebo", ("", *sum(BRINGUPS.values(), ()))
     )
+    record: str = _option("", "record the whole run: a name ending in .mcap for a file, any other for a folder")
+    web: bool = _option(False, "serve the operator's page for a browser")
+    web_host: str = _option("127.0.0.1", "address that the page listens on; 127.0.0.1: this machine only")
+    web_port: int = _option(8080, "port that the page listens on")
     network: bool = _option(False, "let other machines hear and be heard; false: this machine only")
 
     def __post_init__(self) -> None:
@@ -77,6 +81,8 @@ class DeploymentOptions:
         require(not bare or bool(_NAMESPACE.fullmatch(bare)), "namespace", self.namespace, "words joined by '/'")
         require(self.rate_hz == 0 or 1 <= self.rate_hz <= 200, "rate_hz", self.rate_hz, "1 to 200, or 0")
         require(0.05 <= self.real_time_factor <= 20, "real_time_factor", self.real_time_factor, "0.05 to 20")
+        require(1 <= self.web_port <= 65535, "web_port", self.web_port, "1 to 65535")
+        require(bool(self.web_host), "web_host", self.web_host, "an address of this machine")
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
         self._require_robot_fits()
         if self.params_file:
@@ -231,6 +237,12 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         # a simulator that dies takes the scene with it: there is nothing to go on with
         nodes.insert(1, node("mujoco_node", {**_simulator(options), **rate, **interface}, respawn=None))
         nodes.append(_state_publisher(options, clock))
+    if options.record:
+        # started again it would find its own file
+        file = {"file": str(Path(options.record).resolve())}
+        nodes.insert(0, node("record_node", file, critical=False, respawn=None))
+    if options.web:
+        nodes.append(node("web_node", {**robot, **policy, **_chosen(options, "web_host", "web_port")}, critical=False))
     if options.rviz:
         nodes.append(_rviz(options))
     return tuple(nodes)
@@ -304,7 +316,7 @@ def _parse(name: str, text: str, hint: type) -> Any:
 
 NODE_NAMES = (
     *("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node"),
-    *("watchdog_node", "monitor_node"),
+    *("watchdog_node", "monitor_node", "record_node", "web_node"),
 )
 
 

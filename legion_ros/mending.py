@@ -28,6 +28,16 @@ class Problem(str, Enum):
         "A message of the robot, the gripper or the camera cannot be used: names, frame, size or numbers are wrong.",
         "Compare joint_names, frames and topics of the profile with what the driver publishes; mend the publisher.",
     )
+    NOT_RECORDED = (
+        "not_recorded",
+        "A topic that should be recorded is of a message type that is not installed here.",
+        "Install its message package, or leave the topic out.",
+    )
+    NO_KIT = (
+        "no_kit",
+        "The robot profile or the policy of the graph cannot be read here, so a replay of the recording will lack it.",
+        "Record on the machine and from the folder where the graph was started.",
+    )
     BAD_OBSERVATION = (
         "bad_observation",
         "An observation lacks a field that the policy wants, or is not finite.",

@@ -67,20 +67,29 @@ def input_subscription(
 
 
 class Inbox:
-    """The messages of a topic since the last look: what need not be known at once costs less than waking for each."""
+    """The messages of a topic since the last look: what need not be known at once costs less than waking for each.
 
-    def __init__(self, node: Node, kind: Any, topic: str, depth: int) -> None:
-        qos = QoSProfile(depth=depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        group = _Asleep()
+    With `raw` they are bytes, as they came. Best effort by default, which matches every publisher.
+    """
+
+    def __init__(self, node: Node, kind: Any, topic: str, depth: int, *, raw: bool = False, **policies: Any) -> None:
+        qos = QoSProfile(depth=depth, **{"reliability": ReliabilityPolicy.BEST_EFFORT, **policies})
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         self._node = node
-        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=group)
+        self._subscription = node.create_subscription(
+            kind, topic, lambda message: None, qos, callback_group=_Asleep(), event_callbacks=quiet, raw=raw
+        )
 
     def take(self) -> list[Any]:
         """The messages that are new, the newest `depth` at most, in their order."""
+        return [message for message, _ in self.take_with_info()]
+
+    def take_with_info(self) -> list[tuple[Any, Any]]:
+        """The same, each with what the middleware says of it."""
         taken, subscription = [], self._subscription
         with subscription.handle:
-            while (found := subscription.handle.take_message(subscription.msg_type, False)) is not None:
-                taken.append(found[0])
+            while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+                taken.append(found)
         return taken
 
     def destroy(self) -> None:

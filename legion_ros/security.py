@@ -10,12 +10,13 @@ import dataclasses
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from legion_ros import topics
-from legion_ros.deployment import DeploymentOptions, NodeSpec, deployment_graph
+from legion_ros.deployment import NODE_NAMES, DeploymentOptions, NodeSpec, deployment_graph
 from legion_ros.profiles import profile_of
+from legion_ros.recording.selection import recorded_topics
 from legion_sim2real.robot import RobotProfile
 
 POLICY_VERSION = "0.2.0"
@@ -91,7 +92,7 @@ def make_policy(deployments: Sequence[DeploymentOptions]) -> str:
     policy = ET.Element("policy", version=POLICY_VERSION)
     enclaves = ET.SubElement(policy, "enclaves")
     for options in deployments:
-        for spec in deployment_graph(options):
+        for spec in deployment_graph(replace(options, record=options.record or "later")):
             if spec.package != "rviz2":
                 _add_enclave(enclaves, options.root, spec.name, access_of(spec, options))
         _add_enclave(enclaves, options.root, OPERATOR, operator_access(options))
@@ -146,6 +147,22 @@ def _own(node: str, options: DeploymentOptions) -> Access:
             ),
             subscribe=(commanded, gripper.command, *((topics.TASK,) if options.follow_task else ())),
             reply=(topics.SIM_RESET,),
+        ),
+        "record_node": Access(
+            publish=(topics.DIAGNOSTICS,),
+            subscribe=recorded_topics(profile),
+            request=tuple(
+                f"{name}/{service}" for name in NODE_NAMES for service in ("list_parameters", "get_parameters")
+            ),
+        ),
+        "web_node": Access(
+            publish=(topics.DIAGNOSTICS, topics.INSTRUCTION, topics.MISSION_REQUEST, topics.PUSH_TO_TALK),
+            subscribe=(
+                *(topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED, topics.MARKERS, topics.LATENT, topics.EPISODE),
+                *(topics.REPLY, topics.TASK, topics.E_STOP, topics.MISSION_STATE, topics.VOICE_TRANSCRIPT),
+                *((topics.SIM_STATE,) if profile.driver == "mujoco" else (measured, gripper.state)),
+            ),
+            request=(topics.E_STOP, *((topics.SIM_RESET,) if profile.driver == "mujoco" else ())),
         ),
         "robot_state_publisher": Access(
             publish=("robot_description", "/tf", "/tf_static"), subscribe=("joint_states", "/parameter_events")

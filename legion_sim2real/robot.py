@@ -268,7 +268,7 @@ class RobotProfile:
             raise ConfigurationError(
                 "calibration = None; a real robot needs its own: make one with legion calibrate and name its file"
             )
-        return Calibration.load(_config_file(self.calibration))
+        return Calibration.load(config_file(self.calibration))
 
     def load_camera(self) -> CameraCalibration | None:
         """Where the camera of `frames.camera` stands; None where there is none.
@@ -276,7 +276,7 @@ class RobotProfile:
         Raises:
             ConfigurationError: the file is missing or malformed.
         """
-        return None if self.camera is None else CameraCalibration.load(_config_file(self.camera))
+        return None if self.camera is None else CameraCalibration.load(config_file(self.camera))
 
     def embodiment(self) -> Embodiment:
         """The robot as the simulator builds it: its base stands where the calibration says.
@@ -298,7 +298,7 @@ class RobotProfile:
         Raises:
             ConfigurationError: the file is missing or malformed, or a timeout is shorter than the rates allow.
         """
-        path = _config_file(self.safety)
+        path = config_file(self.safety)
         limits = config.load(SafetyLimits, path)
         for key, rate_hz in (("action_timeout_s", self.rate_hz), ("max_period_s", self.command_rate_hz)):
             shortest = MISSED_PERIODS / rate_hz
@@ -351,5 +351,6 @@ def _beside(folder: Path, name: str) -> str:
     return str(folder / name) if (folder / name).is_file() else name
 
 
-def _config_file(name: str) -> Path:
+def config_file(name: str) -> Path:
+    """The file that a profile names: absolute, or below `config/`."""
     return Path(name) if Path(name).is_absolute() else resource(f"config/{name}")

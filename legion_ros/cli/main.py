@@ -1,4 +1,4 @@
-"""`legion`: deploy, say, status, stop, train, evaluate, import, report, bench, doctor, security."""
+"""`legion`: deploy, say, status, stop, record, replay, train, evaluate, import, report, bench, doctor, security."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ COMMANDS = {
     "say": "give a running deployment its next task",
     "status": "show how a running deployment is, part by part, and how to mend what is wrong",
     "stop": "engage or clear the emergency stop of one deployment, or of all",
+    "record": "write everything a running deployment says to an MCAP file",
+    "replay": "ask whether a recording's observations and actions come out the same again, bit for bit",
     "train": "run LEGION's learning: multitask, lifelong, few-shot, new or resumed",
     "evaluate": "measure the success of a policy over tasks and seeds",
     "import": "turn the files that LEGION's authors published into a policy bundle",
-    "report": "show what runs of training came to, as one HTML page",
+    "report": "show what runs of training came to, or a recording, as one HTML page",
     "calibrate": "find where the table lies to the robot, or where a camera stands, from measured points",
     "bench": "measure speed: policy step, bridge, joint state to command",
     "security": "write the SROS 2 policy of a deployment",
