@@ -42,7 +42,8 @@ def test_every_process_has_an_enclave_and_every_name_is_whole(robot: str) -> Non
     root = ET.fromstring(policy)
     assert root.get("version") == "0.2.0"
     paths = [enclave.get("path") for enclave in root.iter("enclave")]
-    wanted = {f"/left/{spec.name}" for spec in deployment_graph(options)} | {f"/left/{OPERATOR}"}
+    named = {spec.name for spec in deployment_graph(options)} | {OPERATOR, "record_node"}
+    wanted = {f"/left/{name}" for name in named}
     assert len(paths) == len(set(paths))
     assert set(paths) == wanted
     for _, name in rules_of(policy):
