@@ -1,0 +1,129 @@
+"""What the page hears of the graph: the rare messages as they come, the streams when the page looks."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+from visualization_msgs.msg import MarkerArray
+
+from legion_core.bundle import Manifest
+from legion_core.errors import SpaceError
+from legion_ros import topics
+from legion_ros.latents import Latent, LatentReader
+from legion_ros.qos import EVENT, LATCHED, Inbox
+from legion_ros.reply import Reply
+from legion_ros.web.state import Health, Line, MissionState, PageState
+
+EPISODE_DEPTH, DIAGNOSTICS_DEPTH = 20, 60
+LATENCY_KEYS = ("latency_median_ms", "latency_p99_ms")
+MILLI = 100.0
+"""Metres in centimetres."""
+
+
+class Ears:
+    """Fills `state`. Made when the first browser comes, closed when the last one has gone."""
+
+    def __init__(self, node: Node, manifest: Manifest, state: PageState) -> None:
+        self._node, self._state = node, state
+        self._root = f"{node.get_namespace().rstrip('/')}/"
+        self._reader = LatentReader(manifest)
+        self._subscriptions: list[Subscription] = []
+        self._markers = Inbox(node, MarkerArray, topics.MARKERS, depth=1)
+        self._latent = Inbox(node, JointState, topics.LATENT, depth=1)
+        self._episodes = Inbox(node, JointState, topics.EPISODE, depth=EPISODE_DEPTH)
+        self._diagnostics = Inbox(node, DiagnosticArray, topics.DIAGNOSTICS, depth=DIAGNOSTICS_DEPTH)
+        self._tree = Inbox(node, DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, depth=1)
+        self._inboxes = (self._markers, self._latent, self._episodes, self._diagnostics, self._tree)
+        self._reports: dict[str, Health] = {}
+        self._hear(String, topics.REPLY, self._on_reply, EVENT)
+        self._hear(String, topics.TASK, self._on_task, LATCHED)
+        self._hear(Bool, topics.E_STOP, self._on_e_stop, LATCHED)
+        self._hear(String, topics.MISSION_STATE, self._on_mission, LATCHED)
+        self._hear(String, topics.VOICE_TRANSCRIPT, self._on_transcript, EVENT)
+
+    def _hear(self, kind: Any, topic: str, callback: Any, qos: Any) -> None:
+        self._subscriptions.append(self._node.create_subscription(kind, topic, callback, qos))
+
+    def close(self) -> None:
+        """Listen no longer."""
+        for inbox in self._inboxes:
+            inbox.destroy()
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    # what comes rarely
+
+    def _on_reply(self, message: String) -> None:
+        with suppress(ValueError):
+            reply = Reply.parse(message.data)
+            verdict = "understood" if reply.accepted else "refused"
+            self._state.lines.append(Line(verdict, f"“{reply.instruction}”: {reply.text}", reply.accepted))
+
+    def _on_task(self, message: String) -> None:
+        self._state.task = message.data
+        self._state.component = ""
+        self._state.tally.begin(message.data)
+
+    def _on_e_stop(self, message: Bool) -> None:
+        self._state.e_stop = message.data
+
+    def _on_mission(self, message: String) -> None:
+        with suppress(ValueError):
+            self._state.mission = MissionState.parse(message.data)
+            self._state.tally.see(self._state.mission.success)
+
+    def _on_transcript(self, message: String) -> None:
+        with suppress(ValueError, KeyError, TypeError):
+            said = json.loads(message.data)
+            if said["final"]:
+                self._state.lines.append(Line(f"voice, {said['state']}", str(said["text"])))
+
+    # streams
+
+    def markers(self) -> MarkerArray | None:
+        """What monitor_node draws; None if nothing new came."""
+        return next(iter(self._markers.take()), None)
+
+    def latent(self) -> Latent | None:
+        """The newest latent, None if none came since the last look."""
+        for message in self._latent.take():
+            with suppress(SpaceError):
+                latent = self._reader.read(message)
+                self._state.component, self._state.certainty = latent.task, latent.certainty
+                return latent
+        return None
+
+    def look(self) -> None:
+        """Take in the episodes and diagnostics that came since the last look."""
+        for message in self._episodes.take():
+            values = dict(zip(message.name, message.position, strict=False))
+            success = values.get("success", 0.0)
+            self._state.tally.see(success > 0)
+            self._state.episodes.add(time.monotonic(), MILLI * values.get("distance", 0.0), success)
+        for array in self._diagnostics.take():
+            for status in array.status:
+                self._on_status(status)
+        for tree in self._tree.take():
+            self._state.health = [Health.of(status) for status in tree.status]
+        if not self._state.health:
+            self._state.health = list(self._reports.values())
+
+    def _on_status(self, status: Any) -> None:
+        root, slash, name = status.name.rpartition("/")
+        if root + slash != self._root:
+            return
+        self._reports[name] = Health.of(status)
+        values = {pair.key: pair.value for pair in status.values}
+        if name == "sim2real_node":
+            self._state.guard = values.get("level", "")
+            self._state.stop_reason = values.get("stop_reason", "")
+        if all(key in values for key in LATENCY_KEYS):
+            self._state.latencies.add(time.monotonic(), *(float(values[key]) for key in LATENCY_KEYS))

@@ -1,0 +1,139 @@
+"""The page's panel: what the operator can press and type, and what is told beside the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from legion_ros.web import texts
+from legion_ros.web.server import PageServer
+from legion_ros.web.state import PageState
+
+SENTENCE_LENGTH = 300
+"""What is longer is no sentence."""
+WORDS = ("Pause", "Continue", "Again", "Skip", "What can you do")
+"""Sentences that are worth a button."""
+NO_MISSION = "(choose)"
+PLOT_HEIGHT = 150
+
+
+class Operator(Protocol):
+    """What the page may ask of the graph; called from threads of the server."""
+
+    def say(self, sentence: str) -> None:
+        """A sentence."""
+
+    def e_stop(self, engage: bool) -> None:
+        """Engage or clear the emergency stop."""
+
+    def reset_scene(self) -> None:
+        """A new episode of the simulator."""
+
+    def start_mission(self, name: str) -> None:
+        """A mission by its name."""
+
+    def talk(self, pressed: bool) -> None:
+        """Push to talk."""
+
+
+def sentence_of(text: str) -> str:
+    """What was typed, as a sentence: one line of printable characters."""
+    return "".join(letter for letter in text if letter.isprintable()).strip()[:SENTENCE_LENGTH]
+
+
+class Panel:
+    """The same panel in every browser. `missions` are titles by name; `simulated` offers to reset the scene."""
+
+    def __init__(self, server: PageServer, operator: Operator, missions: Mapping[str, str], simulated: bool) -> None:
+        self._server, self._operator = server, operator
+        gui = server.gui
+        self._banner = gui.add_html(texts.banner(PageState()))
+        engage = gui.add_button("EMERGENCY STOP", color="red", hint="The arm brakes and stays until this is cleared")
+        engage.on_click(lambda _: operator.e_stop(True))
+        self._sentences()
+        stop = gui.add_button("Stop", color="orange", hint="The task ends; the arm holds")
+        stop.on_click(lambda _: operator.say("stop"))
+        words = gui.add_button_group("", WORDS)
+        words.on_click(lambda event: operator.say(event.target.value.lower()))
+        self._talk: Any = gui.add_checkbox("Push to talk", False, visible=False)
+        self._talk.on_update(lambda event: operator.talk(event.target.value))
+        self._lines = gui.add_html("")
+        if simulated:
+            gui.add_button("Reset scene").on_click(lambda _: operator.reset_scene())
+        clear = gui.add_button("Clear emergency stop", hint="Motion starts again with the task")
+        clear.on_click(lambda _: operator.e_stop(False))
+        self._tabs(missions)
+
+    def _sentences(self) -> None:
+        gui = self._server.gui
+        form = gui.add_form(None)
+        with form:
+            typed = gui.add_text("Task", "")
+            gui.add_button("Say").on_click(lambda _: form.submit())
+        form.on_submit(lambda _: self._operator.say(sentence_of(typed.value)))
+
+    def _tabs(self, missions: Mapping[str, str]) -> None:
+        gui = self._server.gui
+        tabs = gui.add_tab_group()
+        with tabs.add_tab("Mission"):
+            if missions:
+                self._choose(missions)
+            self._mission = gui.add_html("")
+        with tabs.add_tab("Plots"):
+            zeros = (np.zeros(1),) * 3
+            self._episodes = _plot(gui, zeros, "Distance left (cm), success", ("distance", "success"))
+            self._latencies = _plot(gui, zeros, "Joint state in to command out (ms)", ("median", "99 %"))
+            self._tally = gui.add_html("")
+        with tabs.add_tab("Latent"):
+            self._latent = gui.add_html("")
+        with tabs.add_tab("Health"):
+            self._health = gui.add_html("")
+
+    def _choose(self, missions: Mapping[str, str]) -> None:
+        names = {title: name for name, title in missions.items()}
+        chosen = self._server.gui.add_dropdown("Mission", (NO_MISSION, *names), initial_value=NO_MISSION)
+
+        def start(_: Any) -> None:
+            if chosen.value in names:
+                self._operator.start_mission(names[chosen.value])
+
+        self._server.gui.add_button("Start mission").on_click(start)
+
+    def offer_talk(self, offered: bool) -> None:
+        """Show push to talk, or hide it and let go of it."""
+        self._talk.visible = offered
+        if not offered:
+            self.release_talk()
+
+    def release_talk(self) -> None:
+        """Nobody holds it any more."""
+        if self._talk.value:
+            self._talk.value = False
+
+    def show(self, state: PageState, latent: str) -> None:
+        """What must be seen soon; `latent` is the map of the latent space."""
+        self._banner.content = texts.banner(state)
+        self._lines.content = texts.lines(tuple(state.lines))
+        self._mission.content = texts.mission(state.mission)
+        self._latent.content = latent
+
+    def show_slow(self, state: PageState) -> None:
+        """What changes slowly."""
+        self._episodes.data = state.episodes.arrays()
+        self._latencies.data = state.latencies.arrays()
+        self._tally.content = texts.tally(dict(state.tally.tasks))
+        self._health.content = texts.health(state.health)
+
+
+def _plot(gui: Any, data: tuple[Any, ...], title: str, names: tuple[str, str]) -> Any:
+    """Two curves over the seconds before now, each with a scale of its own where the second is 0 or 1."""
+    own_scale = "y" if names[1] != "success" else "done"
+    series = (
+        {"label": "s"},
+        {"label": names[0], "stroke": texts.BLUE, "width": 2},
+        {"label": names[1], "stroke": texts.ORANGE, "width": 2, "scale": own_scale},
+    )
+    scales = {"x": {"time": False}, "y": {"auto": True}, "done": {"range": [-0.05, 1.05]}}
+    return gui.add_uplot(data=data, series=series, title=title, scales=scales, height=PLOT_HEIGHT)
