@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,17 @@ class InstructionEncoder:
             raise ConfigurationError(f"cannot load the language model in {folder}: {error}") from error
         self.name: str = MODEL_NAME if model is None else folder.name
         self.size: int = int(self.encode(["size"]).shape[1])
+
+    @cached_property
+    def vocabulary(self) -> frozenset[str]:
+        """The whole words that the model's tokenizer knows: the common ones of the language."""
+        pieces = self._model.tokenizer.get_vocab()
+        marks = tuple(mark for mark in ("\u2581", "\u0120") if any(piece.startswith(mark) for piece in pieces))
+        if marks:  # SentencePiece and byte-level BPE mark where words begin, WordPiece where they go on
+            return frozenset(
+                piece[1:].casefold() for piece in pieces if piece.startswith(marks) and piece[1:].isalpha()
+            )
+        return frozenset(piece.casefold() for piece in pieces if piece.isalpha())
 
     def encode(self, sentences: Sequence[str]) -> Float32:
         """Unit vectors, float32 of shape (len(sentences), size)."""

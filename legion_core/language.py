@@ -1,7 +1,13 @@
-"""From an operator's sentence to one of the policy's tasks, or to none: a policy must not act on a guess."""
+"""From one clause to one of the policy's tasks, or to none: a policy must not act on a guess.
+
+Two witnesses have to agree. The words (`lexicon`) tell opposites and negations apart, and the sentence embedding knows
+phrasings that no list of words has. Where the words are certain a faint similarity is enough, where they do not tell
+the similarity must be high, and what they rule out is refused however similar it is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +17,15 @@ from legion_core.bundle import Manifest, PolicyBundle
 from legion_core.config import require
 from legion_core.embedding import plain
 from legion_core.errors import SpaceError
+from legion_core.lexicon import Reading, Rule
 from legion_core.spaces import Float32
 
 THRESHOLD = 0.60
-"""Least cosine similarity with a known sentence."""
+"""Least cosine similarity with a known sentence, where the words do not tell."""
+SUPPORTED = 0.35
+"""The same where the words name the task and hold nothing strange."""
+STRANGE = 0.15
+"""What each strange word adds to that."""
 MARGIN = 0.005
 """Least distance in similarity to what the sentence could mean instead."""
 OFFERED = 3
@@ -31,7 +42,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What a sentence means: `task`, or None if that is not clear, and the `nearest` tasks, best first."""
+    """What a clause means: `task`, or None if that is not clear, and the `nearest` tasks, best first."""
 
     task: str | None
     score: float
@@ -45,21 +56,37 @@ class Resolution:
 class TaskResolver:
     """The task whose nearest known sentence is similar enough, and clearly more similar than any alternative.
 
-    The alternatives are the other tasks and the bundle's refused sentences: near misses such as "open the drawer",
-    which is close to "close the drawer" in the embedding space and yet means something the policy cannot do.
+    The alternatives are the other tasks and the refused sentences: near misses such as "open the drawer", which is
+    close to "close the drawer" in the embedding space and yet means something the policy cannot do.
+
+    Args:
+        sentences: embeddings (n, E) of further sentences of each task, and under "" of further refused ones.
+        rules: what the words of a clause must be to mean a task; tasks without a rule are known by sentences alone.
     """
 
-    def __init__(self, bundle: PolicyBundle, threshold: float = THRESHOLD, margin: float = MARGIN) -> None:
+    def __init__(
+        self,
+        bundle: PolicyBundle,
+        threshold: float = THRESHOLD,
+        margin: float = MARGIN,
+        sentences: Mapping[str, Float32] | None = None,
+        rules: Mapping[str, Rule] | None = None,
+    ) -> None:
         require(0 <= threshold <= 1, "threshold", threshold, "0 to 1")
         require(0 <= margin <= 1, "margin", margin, "0 to 1")
+        more = sentences or {}
         self._tasks = bundle.manifest.tasks
+        self._rules = [(rules or {}).get(task.name) for task in self._tasks]
         self._threshold, self._margin = threshold, margin
-        groups = [*(bundle.embeddings[task.name] for task in self._tasks), bundle.refused]
-        self._known: Float32 = np.concatenate([group for group in groups if len(group)])
-        self._starts = np.cumsum([0, *(len(group) for group in groups if len(group))])[:-1]
+        none = np.empty((0, bundle.manifest.embedding.size), np.float32)
+        groups = [np.concatenate((bundle.embeddings[t.name], more.get(t.name, none))) for t in self._tasks]
+        refused = np.concatenate((bundle.refused, more.get("", none)))
+        groups += [refused] if len(refused) else []
+        self._known: Float32 = np.concatenate(groups)
+        self._starts = np.cumsum([0, *map(len, groups)])[:-1]
 
-    def resolve(self, embedding: npt.ArrayLike) -> Resolution:
-        """The resolution of a sentence given its embedding (E,).
+    def resolve(self, embedding: npt.ArrayLike, reading: Reading | None = None) -> Resolution:
+        """The resolution of a clause given its embedding (E,) and what its words say.
 
         Raises:
             SpaceError: the embedding has another size or is not finite.
@@ -68,25 +95,28 @@ class TaskResolver:
         if sentence.shape != self._known.shape[1:] or not np.isfinite(sentence).all():
             raise SpaceError(f"sentence embedding {sentence.shape}: expected {self._known.shape[1:]} finite numbers")
         best = np.maximum.reduceat(self._known @ sentence, self._starts)
-        order = np.argsort(-best[: len(self._tasks)], kind="stable")
-        first = order[0]
-        rival = float(np.delete(best, first).max(initial=-1.0))
-        score = float(best[first])
-        clear = score >= self._threshold and score - rival >= self._margin
+        scores = best[: len(self._tasks)]
+        order = np.argsort(-scores, kind="stable")
         nearest = tuple(
             Candidate(self._tasks[i].name, self._tasks[i].description, float(best[i])) for i in order[:OFFERED]
         )
-        return Resolution(self._tasks[first].name if clear else None, score, nearest)
+        first = self._choose(best, reading)
+        if first is None:
+            return Resolution(None, float(scores[order[0]]), nearest)
+        return Resolution(self._tasks[first].name, float(best[first]), nearest)
 
-
-def task_by_name(manifest: Manifest, sentence: str) -> str | None:
-    """The task that is called so or has just this sentence; all there is without the policy's language model."""
-    wanted = _spoken(sentence)
-    for task in manifest.tasks:
-        if wanted in map(_spoken, (task.name, *task.sentences)):
-            return task.name
-    return None
-
-
-def _spoken(name: str) -> str:
-    return plain(name.replace("-", " "))
+    def _choose(self, best: Float32, reading: Reading | None) -> int | None:
+        """The index of the task that is meant; None if that is not clear."""
+        verdicts = [reading.judge(rule) if reading and rule else None for rule in self._rules]
+        certain = [i for i, verdict in enumerate(verdicts) if verdict]
+        unruled = [i for i, rule in enumerate(self._rules) if rule is None]
+        pool = [*certain, *unruled] if certain else [i for i, verdict in enumerate(verdicts) if verdict is not False]
+        if not pool:
+            return None
+        first = max(pool, key=lambda i: best[i])
+        strange = len(reading.strange) if reading else 0
+        sure = first in certain and not strange
+        least = SUPPORTED + STRANGE * strange if first in certain else self._threshold + STRANGE / 2 * strange
+        rivals = [best[i] for i in range(len(best)) if i != first and (i in pool or not sure)]
+        clear = best[first] >= least
+        return first if clear and best[first] - max(rivals, default=-1.0) >= self._margin else None

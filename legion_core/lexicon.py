@@ -1,0 +1,243 @@
+"""What the words of a clause say by themselves: which thing, which action, and whether it is a command at all.
+
+Sentence embeddings place "close the drawer" beside "open the drawer", and "do not press the button" beside "press the
+button". Words tell them apart. `data/lexicon.yaml` holds them; a task that it does not name is judged as neutral.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from legion_core.config import from_mapping, load_yaml
+from legion_core.errors import ConfigurationError, unknown
+from legion_core.words import Words, find, spoken, words_of
+
+LEXICON_FILE = Path(__file__).parent / "data" / "lexicon.yaml"
+ELSEWHERE = "elsewhere"
+OTHER = "other"
+PLACES = frozenset({"goal", "hand", "it"})
+"""Things that may be named beside the one a task is about."""
+
+NEGATIONS = frozenset(
+    "not never no nothing none nobody neither nor without instead rather avoid refrain unless hardly".split()
+)
+_QUESTIONS = frozenset("is are was were am did does has had who what where when why how which whose whether".split())
+_ASKED = frozenset({"do", "have", "should", "shall", "may", "must"})
+_PERSONS = frozenset(
+    "i he she they we you it there somebody someone nobody everybody everyone my his her their".split()
+)
+_DETERMINERS = frozenset("the that this a an your my our its".split())
+_COPULAS = frozenset("is are was were has looks seems stays".split())
+_WISHES = frozenset("should must ought needs need be want wants".split())
+_MANNERS = (("without",), ("from", "where"))
+_STATES = frozenset({"open", "close"})
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When words mean a task: it is about `thing` and `does` one of these, and `never` one of those.
+
+    An alternative of several words asks for all of them. `alone` are actions that need no thing; `near` are things
+    that may be named as well.
+    """
+
+    thing: str
+    does: tuple[str, ...]
+    never: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+    near: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a clause mentions, `strange` words that the lexicon does not know, and whether it is a `command`."""
+
+    things: frozenset[str]
+    actions: frozenset[str]
+    strange: Words
+    command: bool
+
+    def judge(self, rule: Rule) -> bool | None:
+        """True: the clause means that task; False: it cannot; None: the words do not tell."""
+        others = self.things - {rule.thing} - PLACES - set(rule.near)
+        if not self.command or OTHER in self.actions or others or self._any(rule.never):
+            return False
+        if self._any(rule.alone) and not self.things - {rule.thing, "it"} - set(rule.near):
+            return True
+        return True if rule.thing in self.things and self._any(rule.does) else None
+
+    def _any(self, alternatives: Iterable[str]) -> bool:
+        mentioned = self.actions | self.things
+        return any(mentioned.issuperset(alternative.split()) for alternative in alternatives)
+
+
+class Lexicon:
+    """The words of `data/lexicon.yaml`, with `aliases` that stand for one of them.
+
+    Raises:
+        ConfigurationError: a rule or an alias names what the lexicon does not hold.
+    """
+
+    def __init__(self, aliases: Mapping[str, str] | None = None, file: Path = LEXICON_FILE) -> None:
+        data = load_yaml(file)
+        things, actions = _concepts(data["things"]), _concepts(data["actions"])
+        self.tasks = {name: from_mapping(Rule, rule, f"{file}: {name}") for name, rule in data["tasks"].items()}
+        known = {concept for concepts in (*things.values(), *actions.values()) for concept in concepts}
+        for name, rule in self.tasks.items():
+            for word in " ".join((rule.thing, *rule.does, *rule.never, *rule.alone, *rule.near)).split():
+                if word not in known:
+                    raise ConfigurationError(f"{file}: {name}: " + unknown("concept", word, sorted(known)))
+        self._things, self._actions = things, actions
+        self._forms: dict[str, str] = data["forms"]
+        self._plain = {word for (word,) in _entries(data["plain"])}
+        self._courtesies = sorted((words_of(c) for c in data["courtesies"]), key=len, reverse=True)
+        self._longest = max(map(len, (*things, *actions)))
+        self._base = cache(self._find_base)
+        self.aliases = {alias: word.split() for alias, word in (aliases or {}).items()}
+        listed = (*things, *actions, *self._courtesies, tuple(self._plain), tuple(self._forms), tuple(self.aliases))
+        self.vocabulary: frozenset[str] = frozenset(word for phrase in listed for word in phrase)
+        self.spellings: frozenset[str] = self.vocabulary.union(*(_inflected(phrase) for phrase in actions))
+
+    def knows(self, word: str) -> bool:
+        """Whether it is a word of the lexicon, in any of its forms."""
+        return self.base(word) in self.vocabulary
+
+    def base(self, word: str) -> str:
+        """The base form of a known word: closing, closes and closed are close; an unknown word stays as it is."""
+        return self._base(word)
+
+    def without_courtesies(self, words: Words) -> Words:
+        """The words that say what is wanted. A clause of courtesies alone stays as it is."""
+        left = words
+        for courtesy in self._courtesies:
+            while (at := find(left, courtesy)) >= 0:
+                left = left[:at] + left[at + len(courtesy) :]
+        return left if spoken(left) else words
+
+    def translated(self, words: Words) -> Words:
+        """The words with aliases replaced by what they stand for."""
+        return tuple(meant for word in words for meant in self.aliases.get(word, (word,)))
+
+    def is_action(self, word: str) -> bool:
+        """Whether the word is an action in its base form: how a command begins."""
+        return (word,) in self._actions
+
+    def thing_in(self, words: Words) -> str | None:
+        """The word that names the first thing a task is about."""
+        bases = (self.base(word) for word in words)
+        return next((base for base in bases if self._things.get((base,), PLACES) - PLACES), None)
+
+    def actions_in(self, words: Words) -> Words:
+        """The words that say what is to be done."""
+        return tuple(word for word in words if (self.base(word),) in self._actions)
+
+    def read(self, clause: Sequence[str]) -> Reading:
+        """What the words of one clause, courtesies left out, mention."""
+        words = self._without_descriptions(tuple(self.base(word) for word in _without_manner(spoken(clause))))
+        things: set[str] = set()
+        actions: set[str] = set()
+        strange = []
+        at = 0
+        while at < len(words):
+            size = next((n for n in range(self._longest, 0, -1) if self._means(words[at : at + n])), 1)
+            phrase = words[at : at + size]
+            things |= self._things.get(phrase, frozenset())
+            actions |= self._actions.get(phrase, frozenset())
+            if not self._means(phrase) and phrase[0] not in self._plain and phrase[0] not in NEGATIONS:
+                strange.append(phrase[0])
+            at += size
+        if things - {"goal", "it"}:
+            things.discard("it")  # it is what was named
+        return Reading(
+            frozenset(things), frozenset(actions), tuple(strange), is_command(_without_manner(spoken(clause)))
+        )
+
+    def _without_descriptions(self, words: Words) -> Words:
+        """Leave out what only tells which thing is meant: the open in "the open drawer", "the door that is closed"."""
+        kept = list(words)
+        for at in range(len(kept) - 1, -1, -1):
+            if kept[at] not in _STATES:
+                continue
+            thing = self._things.get(tuple(kept[at + 1 : at + 2]), PLACES)
+            if at > 0 and kept[at - 1] in _DETERMINERS and not thing & PLACES:
+                del kept[at]
+            elif at >= 2 and kept[at - 2] in ("that", "which") and kept[at - 1] in ("is", "was"):
+                del kept[at - 2 : at + 1]
+        return tuple(kept)
+
+    def _means(self, phrase: Words) -> bool:
+        return phrase in self._things or phrase in self._actions
+
+    def _find_base(self, word: str) -> str:
+        form = next((form for form in _base_forms(word) if form in self.vocabulary), word)
+        return self._forms.get(form, form)
+
+
+def is_command(words: Words) -> bool:
+    """Whether the clause asks for something to be done: no negation, no question, no report, no condition."""
+    if not words or NEGATIONS & set(words) or "if" in words:
+        return False
+    first, second = words[0], words[1] if len(words) > 1 else ""
+    if first in _QUESTIONS or (first in _ASKED and second in _PERSONS):
+        return False
+    return not is_statement(words)
+
+
+def is_statement(words: Words) -> bool:
+    """Whether the clause tells how things are: "it is cold", "the drawer is open", "I opened the window"."""
+    if not words or _WISHES & set(words):
+        return False
+    if words[0] in _PERSONS and words[0] != "you":
+        return True
+    if words[0] == "to" or words[:2] == ("let", "me"):
+        return True
+    return words[0] in _DETERMINERS and any(word in _COPULAS for word in words[1:4])
+
+
+def _without_manner(words: Words) -> Words:
+    """Without a trailing "without lifting it" or "from where it is": how and whence do not say what."""
+    cuts = [at for marker in _MANNERS if (at := find(words, marker)) > 0]
+    return words[: min(cuts)] if cuts else words
+
+
+def _base_forms(word: str) -> Iterable[str]:
+    """What the word could be a form of, the word itself first."""
+    yield word
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        yield word[:-1]
+        if word.endswith("es"):
+            yield word[:-2]
+    for ending in ("ing", "ed", "d"):
+        stem = word.removesuffix(ending)
+        if stem != word and len(stem) >= 2:
+            yield stem
+            yield stem + "e"
+            if stem[-1] == stem[-2]:
+                yield stem[:-1]
+
+
+def _inflected(phrase: Words) -> Words:
+    """The -ing and -ed forms of an action of one word."""
+    stem = phrase[0].removesuffix("e")
+    if len(phrase) > 1 or len(stem) < 3:
+        return ()
+    doubled = stem + stem[-1] if stem[-1] in "bdgmnpt" and stem[-2] in "aeiou" and stem[-3] not in "aeiou" else stem
+    return (f"{doubled}ing", f"{doubled}ed")
+
+
+def _concepts(table: Mapping[str, object]) -> dict[Words, frozenset[str]]:
+    """For each word or phrase the concepts that it stands for."""
+    found: dict[Words, frozenset[str]] = {}
+    for concept, entries in table.items():
+        for phrase in _entries(entries):
+            found[phrase] = found.get(phrase, frozenset()) | {concept}
+    return found
+
+
+def _entries(entries: object) -> list[Words]:
+    """The words and phrases of a list whose items may hold several, separated by commas."""
+    assert isinstance(entries, list)
+    return [tuple(entry.split()) for item in entries for entry in item.split(",")]

@@ -1,0 +1,252 @@
+"""What an operator wants: a control word, a mission, tasks in their order, or something that cannot be done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from legion_core.bundle import PolicyBundle
+from legion_core.control import VOCABULARY, Control, control_of, releases_emergency_stop
+from legion_core.embedding import InstructionEncoder
+from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
+from legion_core.lexicon import NEGATIONS, PLACES, Lexicon, Reading, Rule, is_statement
+from legion_core.phrases import Phrases
+from legion_core.spaces import Float32
+from legion_core.spelling import Speller
+from legion_core.splitting import in_order, joined
+from legion_core.tasks import all_tasks
+from legion_core.words import Words, spoken, text_of, words_of
+
+MISSION_THRESHOLD = 0.80
+"""Least cosine similarity with a phrase of a mission."""
+_PRONOUNS = frozenset({"it", "them", "that", "this"})
+_PREPARATIONS = frozenset({"handle", "knob", "lever", "grip", "frame", "edge", "hand", "hold"})
+_AGAIN = frozenset({"again", "twice", "more"})
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks to do one after the other; `similarity` is that of the least certain one."""
+
+    names: tuple[str, ...]
+    similarity: float = 1.0
+
+
+@dataclass(frozen=True)
+class MissionCall:
+    """A mission that was asked for by its name or one of its phrases."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why a sentence cannot be obeyed, and the tasks nearest to it, best first."""
+
+    reason: str
+    nearest: tuple[Candidate, ...] = ()
+
+
+Outcome = Tasks | MissionCall | Control | Refused
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A clause as it was said, and as it is meant once what was left out is filled in."""
+
+    said: Words
+    words: Words
+    reading: Reading
+
+
+class Interpreter:
+    """Understands sentences for one policy; the same sentence always means the same.
+
+    Args:
+        encoder: of the model that the bundle was made with; None: only names and known sentences are understood.
+        phrases: further sentences and aliases; those of tasks that the policy does not know are left out.
+        missions: phrases by name of mission.
+    """
+
+    def __init__(
+        self,
+        bundle: PolicyBundle,
+        encoder: InstructionEncoder | None,
+        phrases: Phrases | None = None,
+        missions: Mapping[str, Sequence[str]] | None = None,
+        threshold: float = THRESHOLD,
+        margin: float = MARGIN,
+    ) -> None:
+        phrases = phrases or Phrases()
+        manifest = bundle.manifest
+        self._tasks = manifest.tasks
+        self._encoder = encoder
+        self._lexicon = Lexicon(phrases.aliases)
+        self._encode = lru_cache(maxsize=256)(self._encode_one)
+        known = {task.name: (*task.sentences, *phrases.tasks.get(task.name, ())) for task in manifest.tasks}
+        calls = {name: (name.replace("_", " "), *said) for name, said in (missions or {}).items()}
+        self._exact = {self._key(s): name for name, sentences in known.items() for s in sentences}
+        self._exact |= {self._key(name.replace("-", " ")): name for name in known}
+        self._calls = {self._key(phrase): name for name, said in calls.items() for phrase in said}
+        vocabulary = {word for key in (*self._exact, *self._calls) for word in key}
+        common = encoder.vocabulary if encoder else frozenset()
+        self._speller = Speller(
+            VOCABULARY | self._lexicon.spellings | vocabulary, lambda word: word in common or self._lexicon.knows(word)
+        )
+        if encoder is None:
+            return
+        more = {name: encoder.encode(phrases.tasks.get(name, ())) for name in known}
+        more[""] = encoder.encode(phrases.refused)
+        self._resolver = TaskResolver(bundle, threshold, margin, more, self._lexicon.tasks)
+        self._call_names = [name for name, said in calls.items() for _ in said]
+        self._call_embeddings = encoder.encode([phrase for said in calls.values() for phrase in said])
+
+    def understand(self, sentence: str) -> Outcome:
+        """What the sentence means."""
+        words = self._lexicon.translated(self._speller.correct(words_of(sentence)))
+        if sentence.strip() and not spoken(words):
+            return Refused(f"{sentence!r} is not understood")
+        if releases_emergency_stop(words):
+            return Refused("a sentence cannot release the emergency stop: legion stop --clear does")
+        if (control := control_of(words)) is not None:
+            return control
+        wanted = self._lexicon.without_courtesies(words)
+        if (name := self._mission(wanted)) is not None:
+            return MissionCall(name)
+        return self._sequence(wanted)
+
+    def _key(self, sentence: str) -> Words:
+        return spoken(self._lexicon.without_courtesies(words_of(sentence)))
+
+    def _mission(self, words: Words) -> str | None:
+        said = spoken(words)
+        if said in self._calls or self._encoder is None or not self._calls:
+            return self._calls.get(said)
+        if said in self._exact or not self._lexicon.read(words).command:
+            return None
+        scores = self._call_embeddings @ self._encode(text_of(words))
+        best = int(np.argmax(scores))
+        return self._call_names[best] if scores[best] >= MISSION_THRESHOLD else None
+
+    def _sequence(self, words: Words) -> Outcome:
+        """The tasks of a sentence, or the first part of it that is not understood."""
+        clauses = in_order(words, self._lexicon.is_action)
+        stops = [control_of(clause) in (Control.STOP, Control.EMERGENCY_STOP) for clause in clauses]
+        if stops[-1:] == [True]:
+            return Control.STOP
+        clauses = [clause for clause, stop in zip(clauses, stops, strict=True) if not stop]
+        groups = [
+            [clause] if spoken(clause) in self._exact else joined(clause, self._lexicon.is_action) for clause in clauses
+        ]
+        parts = self._filled([part for group in groups for part in group])
+        found: list[Resolution] = []
+        for clause, group in zip(clauses, groups, strict=True):
+            mine, parts = parts[: len(group)], parts[len(group) :]
+            resolved = self._clause(clause, mine)
+            if isinstance(resolved, Refused):
+                return resolved
+            found += resolved
+        if not found:
+            return self._refusal(words, self._resolve(words))
+        return Tasks(tuple(str(r.task) for r in found), min(r.score for r in found))
+
+    def _clause(self, clause: Words, parts: Sequence[_Part]) -> list[Resolution] | Refused:
+        """The tasks of what "and" and commas join: together one task, or one a part."""
+        asked = [part for part in parts if not is_statement(part.said)] or list(parts)
+        each = [self._resolve(part.words) for part in asked]
+        asked, each = self._without_warnings(asked, each)
+        lost = [i for i, resolution in enumerate(each) if resolution.task is None]
+        if len(asked) > 1 and all(self._prepares(asked[i]) for i in lost) and not self._several(asked):
+            whole = self._resolve(tuple(word for part in asked for word in (*part.said, "and"))[:-1])
+            if whole.task is not None:
+                return [whole]
+        if not lost:
+            return _merged(asked, each)
+        return self._refusal(asked[lost[0]].said, each[lost[0]])
+
+    def _without_warnings(
+        self, parts: Sequence[_Part], each: Sequence[Resolution]
+    ) -> tuple[list[_Part], list[Resolution]]:
+        """Leave out what only rules out another task, as in "push the puck, do not lift it"."""
+        meant = {r.task for r in each} - {None}
+        rule = self._lexicon.tasks.get(next(iter(meant))) if len(meant) == 1 else None
+        kept = [i for i, part in enumerate(parts) if not (rule and self._warns(part, rule))]
+        return [parts[i] for i in kept], [each[i] for i in kept]
+
+    def _warns(self, part: _Part, rule: Rule) -> bool:
+        """Whether a part forbids what that task never does anyway."""
+        positive = tuple(word for word in part.words if word not in NEGATIONS)
+        reading = self._lexicon.read(positive)
+        return len(positive) < len(part.words) and rule.thing in reading.things and reading.judge(rule) is False
+
+    def _several(self, parts: Sequence[_Part]) -> bool:
+        """Whether the words of the parts, as they were said, name more than one task, or one again."""
+        rules = self._lexicon.tasks
+        readings = [self._lexicon.read(part.said) for part in parts]
+        named = {name for reading in readings for name, rule in rules.items() if reading.judge(rule)}
+        return len(named) > 1 or any(_AGAIN & set(part.said) for part in parts)
+
+    def _prepares(self, part: _Part) -> bool:
+        """Whether a part that is no task by itself may begin one, as "grab the handle" does."""
+        reading = self._lexicon.read(part.said)
+        about = reading.things - {"elsewhere"} or _PREPARATIONS & set(part.said) or _PRONOUNS & set(part.said)
+        return reading.command and not reading.strange and "other" not in reading.actions and bool(about)
+
+    def _filled(self, said: Sequence[Words]) -> list[_Part]:
+        """The parts with the thing or the action that they share with a neighbour: "open and then close the window"."""
+        readings = [self._lexicon.read(words) for words in said]
+        parts = []
+        for at, (words, reading) in enumerate(zip(said, readings, strict=True)):
+            before, after = range(at - 1, -1, -1), range(at + 1, len(said))
+            full = words
+            if spoken(words) in self._exact:
+                pass
+            elif reading.actions and not reading.things - PLACES:
+                if not (_PRONOUNS & set(words)) and "goal" in reading.things:
+                    neighbours = []
+                else:
+                    neighbours = [*before, *after]
+                thing = next((t for i in neighbours if (t := self._lexicon.thing_in(said[i]))), None)
+                full = _with_thing(words, thing) if thing else words
+            elif reading.things - PLACES and not reading.actions and not reading.strange:
+                verbs = next((v for i in before if (v := self._lexicon.actions_in(said[i]))), ())
+                full = (*verbs, *words)
+            parts.append(_Part(words, full, self._lexicon.read(full)))
+        return parts
+
+    def _resolve(self, words: Words) -> Resolution:
+        said = spoken(words)
+        exact = self._exact.get(said)
+        if exact is not None:
+            description = next(task.description for task in self._tasks if task.name == exact)
+            return Resolution(exact, 1.0, (Candidate(exact, description, 1.0),))
+        if self._encoder is None:
+            return Resolution(None, 0.0, ())
+        return self._resolver.resolve(self._encode(text_of(words)), self._lexicon.read(words))
+
+    def _encode_one(self, text: str) -> Float32:
+        assert self._encoder is not None
+        return self._encoder.encode([text])[0]
+
+    def _refusal(self, words: Words, resolution: Resolution) -> Refused:
+        return Refused(f"{text_of(words)!r} is not understood", resolution.nearest)
+
+
+def _with_thing(words: Words, thing: str) -> Words:
+    """The clause about the thing: in the place of its pronoun, or at its end."""
+    for at, word in enumerate(words):
+        if word in _PRONOUNS:
+            return (*words[:at], "the", thing, *words[at + 1 :])
+    return (*words, "the", thing)
+
+
+def _merged(parts: Sequence[_Part], each: Sequence[Resolution]) -> list[Resolution]:
+    """One resolution for neighbours that mean the same task, unless it is asked for again."""
+    kept: list[Resolution] = []
+    for part, resolution in zip(parts, each, strict=True):
+        if not kept or kept[-1].task != resolution.task or _AGAIN & set(part.said):
+            kept.append(resolution)
+    return kept
