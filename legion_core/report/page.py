@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -66,10 +66,9 @@ def write_report(
     if len({Path(folder).resolve() for folder in folders}) < len(folders):
         raise RunError(f"the same run twice: {', '.join(str(folder) for folder in folders)}")
     runs = [load_run(folder) for folder in folders]
-    if not output.absolute().parent.is_dir():
-        raise RunError(f"cannot write {output}: no such folder")
+    require_folder(output)
     notes: list[str] = []
-    _write(output, render(runs, episodes, notes, progress))
+    write_page(output, render(runs, episodes, notes, progress))
     return notes
 
 
@@ -89,14 +88,7 @@ def render(runs: Sequence[Run], episodes: int, notes: list[str], progress: bool)
         part.sections.extend(bar)
         notes += [f"{run.name}: {note}" for note in run.notes]
         parts.append(part)
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return template(TEMPLATE).render(
         title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs",
         comparison=comparison(runs) if len(runs) > 1 else [],
         parts=parts,
@@ -104,6 +96,18 @@ def render(runs: Sequence[Run], episodes: int, notes: list[str], progress: bool)
         source=paper.SOURCE,
         version=__version__,
     )
+
+
+def template(name: str) -> Template:
+    """A page's template; what it is given is escaped, what it lacks is an error."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def state(run: Run) -> str:
@@ -229,8 +233,14 @@ def _vector(run: Run, drawn: Figure, title: str, text: str) -> Picture:
     return picture(drawn, title, text, vector=len(run.tasks) <= LABELLED_TASKS)
 
 
-def _write(output: Path, text: str) -> None:
-    """Write the whole file or leave what was there."""
+def require_folder(output: Path) -> None:
+    """Raise RunError, before any work is done, where the page cannot be written."""
+    if not output.absolute().parent.is_dir():
+        raise RunError(f"cannot write {output}: no such folder")
+
+
+def write_page(output: Path, text: str) -> None:
+    """Write the whole file or leave what was there; raises RunError."""
     try:
         with tempfile.TemporaryDirectory(dir=output.absolute().parent, prefix=".report-") as temporary:
             draft = Path(temporary) / output.name
