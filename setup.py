@@ -6,6 +6,16 @@ from setuptools import find_packages, setup
 
 PACKAGE = "legion_ros"
 NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor", "record", "web")
+DATA_FOLDERS = (
+    "launch",
+    "urdf",
+    "config",
+    "config/dds",
+    "config/gazebo",
+    "config/missions",
+    "config/robots",
+    "config/train",
+)
 ROS_MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 
@@ -25,15 +35,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *(
-            share(folder)
-            for folder in (
-                "launch",
-                "urdf",
-                "config",
-                *(f"config/{kind}" for kind in ("dds", "gazebo", "missions", "robots", "train")),
-            )
-        ),
+        *map(share, DATA_FOLDERS),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
     extras_require={

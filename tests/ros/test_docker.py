@@ -76,12 +76,11 @@ def test_what_is_copied_exists_and_reaches_the_build() -> None:
 
 def test_every_file_that_the_package_installs_is_in_the_image() -> None:
     copied = {path for arguments in arguments_of("COPY") for path in arguments.split()[:-1]}
-    (call,) = (
-        node
-        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")))
-        if isinstance(node, ast.GeneratorExp) and ast.unparse(node.elt) == "share(folder)"
+    (folders,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DATA_FOLDERS"
     )
-    folders = ast.literal_eval(call.generators[0].iter)
     assert {folder.partition("/")[0] for folder in folders} <= copied
     (made,) = (rest for rest in arguments_of("RUN") if rest.startswith("mkdir -p"))
     assert set(folders) - {"config"} <= set(made.split("&&")[0].split()[2:]), (
