@@ -11,6 +11,7 @@ import numpy.typing as npt
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import SpaceError
 from legion_core.inference import PolicyForward
+from legion_core.layouts import TaskFrame
 from legion_core.spaces import Float32, Vector
 
 
@@ -38,10 +39,12 @@ class LegionPolicy:
         self._observation_shape = (bundle.spec.size,)
         self._embedding_shape = (bundle.manifest.embedding.size,)
         self._familiar = bundle.manifest.familiar_log_likelihood
+        self._tasks = {bundle.embedding(name).tobytes(): name for name in bundle.task_names}
+        self._frame = TaskFrame(bundle.spec)
         self._embedding = b""
 
     def act(self, observation: npt.ArrayLike, embedding: npt.ArrayLike) -> PolicyStep:
-        """One policy step.
+        """One policy step, in the task's frame where its goal lies elsewhere than in training (`legion_core.layouts`).
 
         Args:
             observation: (spec.size,) in the order of the bundle's observation fields; metres, simulation frame.
@@ -59,7 +62,7 @@ class LegionPolicy:
             bad = ", ".join(f"{name} = {value}" for name, value in named if not isfinite(value))
             raise SpaceError(f"observation is not finite: {bad}")
         forward = self._forward
-        forward.observation[:] = values
+        forward.observation[:] = self._frame.apply(self._tasks.get(self._embedding, ""), values)
         forward.step()
         joint = forward.log_joint
         log_likelihood = float(np.logaddexp.reduce(joint))

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import mujoco
 import numpy as np
+from gymnasium.spaces import Box
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 
@@ -21,6 +22,8 @@ from legion_core.spaces import Vector
 from legion_core.tasks import Task, get_task
 
 MOCAP_FRAME_SKIP = 5
+DRAWS = 1000
+"""So many layouts of a composite scene are drawn before it is given up."""
 SETTLE_TICKS = 20
 OPEN = (-1.0, 1.0)
 """Finger commands (right, left) of an open gripper."""
@@ -98,6 +101,55 @@ class ServoTask(IiwaTask):
         mujoco.mj_forward(self.model, self.data)
 
 
+class SharedTask(ServoTask):
+    """A task whose object stands in a scene with others: it places that alone, and moves the hand no more than they."""
+
+    joint = ""
+    """The joint that says how the object stands."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, frame_skip: int) -> None:
+        self._shared = data
+        super().__init__(model, frame_skip)
+
+    def _initialize_simulation(self) -> tuple[mujoco.MjModel, mujoco.MjData]:
+        return self._compiled, self._shared
+
+    def place(self, low: Vector, high: Vector, layouts: np.random.Generator) -> None:
+        """Meta-World's own `reset_model`, in a layout between two corners.
+
+        Raises:
+            SimulationError: it likes none of them.
+        """
+        self._random_reset_space = Box(low, high, dtype=np.float64)
+        self._layouts, self._settled, self._draws = layouts, False, 0
+        self.reset_model()
+
+    def _get_state_rand_vec(self) -> Vector:
+        self._draws += 1
+        if self._draws > DRAWS:
+            raise SimulationError(f"{self.task_name}: no layout in {DRAWS} draws; its start and goal are too near")
+        return super()._get_state_rand_vec()
+
+    def settle_hand(self, hand: Vector) -> None:
+        """Bring the open hand to rest at that point (3,) of the sim frame."""
+        self.hand_init_pos = hand
+        super()._reset_hand()
+
+    def goal_at(self, point: Vector) -> None:
+        """Move the goal to that point (3,) of the sim frame."""
+        self._target_pos = point.copy()
+
+    def _reset_hand(self, steps: int = SETTLE_TICKS) -> None:
+        self.init_tcp = self.tcp_center
+
+    def _set_obj_xyz(self, pos: Vector) -> None:
+        joint = self.model.joint(self.joint)
+        position, rate = joint.qposadr.item(), joint.dofadr.item()
+        self.data.qpos[position : position + np.size(pos)] = pos
+        self.data.qvel[rate : rate + (6 if np.size(pos) > 1 else 1)] = 0.0
+        mujoco.mj_forward(self.model, self.data)
+
+
 OBJECT_BODIES = {
     "reach": "obj",
     "push": "obj",
@@ -131,12 +183,18 @@ _ACTUATIONS: dict[tuple[str, str], type[FastTask]] = {
     ("sawyer", "mocap"): FastTask,
     ("iiwa7", "mocap"): IiwaTask,
     ("iiwa7", "servo"): ServoTask,
+    ("iiwa7", "shared"): SharedTask,
 }
 
 
 def stock_class(task: Task) -> type:
     """Meta-World's own class of that task."""
     return cast(type, ALL_V3_ENVIRONMENTS[task.metaworld])
+
+
+def scene_file(task: Task) -> str:
+    """Meta-World's XML of that task's scene."""
+    return cast(str, stock_class(task).model_name.fget(None))  # type: ignore[attr-defined]
 
 
 @cache
@@ -176,6 +234,13 @@ def make_task(
     """
     task = get_task(name)
     check_choice(arm, actuation)
-    scene_file = stock_class(task).model_name.fget(None)  # type: ignore[attr-defined]
-    model = build_model(scene_file, arm, actuation, robot or iiwa7())
+    model = build_model(scene_file(task), arm, actuation, robot or iiwa7())
     return _task_class(task, arm, actuation)(model, frame_skip)
+
+
+def make_shared_task(name: str, model: mujoco.MjModel, data: mujoco.MjData, frame_skip: int, joint: str) -> SharedTask:
+    """The environment of a task in a model with the objects of several, where its object stands as `joint` says."""
+    kind = cast(type[SharedTask], _task_class(get_task(name, "ten"), "iiwa7", "shared"))
+    task = kind(model, data, frame_skip)
+    task.joint = joint
+    return task

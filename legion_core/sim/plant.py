@@ -9,8 +9,9 @@ import mujoco
 import numpy as np
 
 from legion_core.embodiment import Embodiment
-from legion_core.errors import SimulationError, SpaceError
+from legion_core.errors import SimulationError, SpaceError, TaskError, unknown
 from legion_core.sim.arm import ARM_JOINTS
+from legion_core.sim.composite import CompositeScene, SharedScene
 from legion_core.sim.metaworld_tasks import OBJECT_BODIES, ServoTask, make_task
 from legion_core.sim.placement import iiwa7
 from legion_core.sim.rendering import Image, OffscreenRenderer
@@ -51,10 +52,11 @@ class RobotPlant:
     `period_s` is one control period, a multiple of 2.5 ms; `robot_lag_s` the time constant of the lag on the
     joint command; `robot` the arm, by default the iiwa 7. `distance_left` (m) is what the task's success rule measures,
     NaN before the first step. Scenes are built when first asked for and kept, so changing the task back and forth is
-    cheap.
+    cheap. With a `composite` scene there is that one alone: a reset puts all its objects to their places, and `switch`
+    changes what is observed and leaves everything where it is.
 
     Raises:
-        TaskError: an unknown task.
+        TaskError: an unknown task, or one that the composite scene has not.
         SimulationError: a period or lag that does not fit.
     """
 
@@ -66,12 +68,14 @@ class RobotPlant:
         period_s: float = PERIOD_S,
         robot_lag_s: float = ROBOT_LAG_S,
         robot: Embodiment | None = None,
+        composite: CompositeScene | None = None,
     ) -> None:
         self._frame_skip = round(period_s / _TIMESTEP_S)
         if self._frame_skip < 1 or not np.isclose(self._frame_skip * _TIMESTEP_S, period_s):
             raise SimulationError(f"period_s = {period_s}; allowed: a positive multiple of {_TIMESTEP_S}")
         self.robot = robot or iiwa7()
-        self._scenes: dict[str, ServoTask] = {}
+        self._shared = SharedScene(composite, self.robot, self._frame_skip) if composite else None
+        self._scenes: dict[str, ServoTask] = dict(self._shared.tasks) if self._shared else {}
         self._renderers: dict[str, OffscreenRenderer] = {}
         self._clock_s = -RESET_GAP_S
         self.robot_lag_s = robot_lag_s
@@ -81,9 +85,22 @@ class RobotPlant:
     def reset(self, task: str | None = None, seed: int | None = None) -> PlantState:
         """Start an episode: of `task` (the present one by default), in the layout of `seed` (the next one)."""
         task = task or self.task
-        self._scene(task).start(seed)
-        self.task = task
+        scene = self._scene(task)
+        (self._shared or scene).start(seed)
         self._clock_s += RESET_GAP_S
+        return self._begin(task)
+
+    def switch(self, task: str) -> PlantState:
+        """Go on with another task of the composite scene, or with the same one again.
+
+        Raises:
+            TaskError: the scene has it not.
+        """
+        self._scene(task)
+        return self._begin(task)
+
+    def _begin(self, task: str) -> PlantState:
+        self.task = task
         self.steps, self.reward, self.success, self.distance_left = 0, 0.0, False, math.nan
         return self.state()
 
@@ -170,6 +187,8 @@ class RobotPlant:
 
     def _scene(self, task: str) -> ServoTask:
         if task not in self._scenes:
+            if self._shared:
+                raise TaskError(f"scene {self._shared.scene.name}: {unknown('task', task, self._scenes)}")
             scene = make_task(get_task(task, "ten").name, "iiwa7", "servo", self._frame_skip, self.robot)
             assert isinstance(scene, ServoTask)
             scene.model.actuator_dynprm[_SERVOS, 0] = self._lag_s

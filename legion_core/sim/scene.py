@@ -32,6 +32,15 @@ def check_choice(arm: str, actuation: str) -> None:
         raise SimulationError(f"the sawyer has no {actuation} actuation; allowed: mocap (or arm iiwa7)")
 
 
+def metaworld_spec(scene_file: str, arm: str, actuation: str, robot: Embodiment) -> Any:
+    """Meta-World's scene as an editable MjSpec, with the arm and the project's camera in it."""
+    spec = mujoco.MjSpec.from_file(scene_file)
+    if arm == "iiwa7":
+        _replace_arm(spec, actuation, robot)
+    _add_camera(spec)
+    return spec
+
+
 def build_model(scene_file: str, arm: str, actuation: str, robot: Embodiment) -> mujoco.MjModel:
     """A model of its own for each caller (environments move bodies of the model), compiled once a process.
 
@@ -44,11 +53,7 @@ def build_model(scene_file: str, arm: str, actuation: str, robot: Embodiment) ->
 def _compiled(scene_file: str, arm: str, actuation: str, robot: Embodiment) -> mujoco.MjModel:
     check_choice(arm, actuation)
     try:
-        spec = mujoco.MjSpec.from_file(scene_file)
-        if arm == "iiwa7":
-            _replace_arm(spec, actuation, robot)
-        _add_camera(spec)
-        return spec.compile()
+        return metaworld_spec(scene_file, arm, actuation, robot).compile()
     except ValueError as error:
         raise SimulationError(f"cannot build {scene_file} with the {arm}: {error}") from error
 

@@ -1,0 +1,197 @@
+"""Composite scenes: the objects of several tasks at once on one table, in one MuJoCo model, with one arm.
+
+A scene is a YAML file in `config/scenes/`. Its model holds the tasks' own objects from the installed Meta-World; each
+task is Meta-World's own environment that looks at them, so what it observes, and when it is solved, is as everywhere.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from legion_core.config import from_mapping, load_yaml, require
+from legion_core.embodiment import Embodiment
+from legion_core.errors import ConfigurationError, SimulationError, unknown
+from legion_core.resources import resource
+from legion_core.sim.metaworld_tasks import DRAWS, make_shared_task, scene_file
+from legion_core.sim.scene import metaworld_spec
+from legion_core.spaces import Vector
+from legion_core.tasks import get_task
+
+SCENES = "config/scenes"
+LOOSE = ("push", "pick-place")
+"""The tasks with a puck; one of them is in each scene, whose table and lights it brings."""
+FREE = "reach"
+"""The task that every scene has: it needs nothing but a goal."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a task adds to a scene: a body of its own scene file, and the joint that says how the object stands."""
+
+    body: str
+    joint: str
+
+
+KINDS = {
+    "push": _Kind("obj", "objjoint"),
+    "pick-place": _Kind("obj", "objjoint"),
+    "door-open": _Kind("door", "doorjoint"),
+    "faucet-open": _Kind("faucetBase", "knob_Joint_1"),
+    "drawer-close": _Kind("drawer", "goal_slidey"),
+    "button-press-topdown": _Kind("box", "btnbox_joint"),
+    "window-open": _Kind("window", "window_slide"),
+    "window-close": _Kind("window", "window_slide"),
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a task's object may stand: the corners of Meta-World's own layout vector of that task (sim frame, m)."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.low) == len(self.high), "high", self.high, f"{len(self.low)} numbers, as low has")
+        ordered = all(low <= high for low, high in zip(self.low, self.high, strict=True))
+        require(ordered, "high", self.high, f"nothing below low = {self.low}")
+
+
+@dataclass(frozen=True)
+class CompositeScene:
+    """The tasks of a scene, each with where its object stands; `start_m` is the hand's first place (sim frame, m).
+
+    Raises:
+        ConfigurationError: a task that has no object to place, or not exactly one of push and pick-place.
+    """
+
+    name: str
+    tasks: dict[str, Placement]
+    start_m: tuple[float, float, float] = (0.0, 0.6, 0.2)
+
+    def __post_init__(self) -> None:
+        for task in self.tasks:
+            if task not in KINDS:
+                raise ConfigurationError(unknown("task", task, KINDS))
+        loose = [task for task in self.tasks if task in LOOSE]
+        require(len(loose) == 1, "tasks", list(self.tasks), f"exactly one of {', '.join(LOOSE)} among them")
+
+    @property
+    def loose(self) -> str:
+        """The task whose object is the puck."""
+        return next(task for task in self.tasks if task in LOOSE)
+
+
+def scene_names() -> tuple[str, ...]:
+    """The composite scenes of the package."""
+    return tuple(sorted(path.stem for path in Path(resource(SCENES)).glob("*.yaml")))
+
+
+def load_scene(name: str) -> CompositeScene:
+    """The composite scene of that name, or in that YAML file.
+
+    Raises:
+        ConfigurationError: there is none, or it is malformed.
+    """
+    if not name.endswith(".yaml") and name not in scene_names():
+        raise ConfigurationError(unknown("scene", name, scene_names()))
+    path = Path(name) if name.endswith(".yaml") else resource(f"{SCENES}/{name}.yaml")
+    return from_mapping(CompositeScene, {**load_yaml(path), "name": path.stem}, str(path))
+
+
+class SharedScene:
+    """The model of a composite scene and its tasks' environments, which share it; a step is `frame_skip` times 2.5 ms.
+
+    Raises:
+        SimulationError: the model cannot be built.
+    """
+
+    def __init__(self, scene: CompositeScene, robot: Embodiment, frame_skip: int) -> None:
+        self.scene = scene
+        self.model = copy.copy(_compiled(tuple(scene.tasks), robot))
+        self.data = mujoco.MjData(self.model)
+        joints = {FREE: KINDS[scene.loose].joint, **{task: KINDS[task].joint for task in scene.tasks}}
+        self.tasks = {
+            task: make_shared_task(task, self.model, self.data, frame_skip, joint) for task, joint in joints.items()
+        }
+        self._owners = self._root_bodies()
+        self._layouts = np.random.default_rng()
+
+    def start(self, seed: int | None = None) -> None:
+        """Everything to its place, in the layout of `seed` or in the next one of the seed before.
+
+        Raises:
+            SimulationError: the objects cannot stand clear of each other.
+        """
+        if seed is not None:
+            self._layouts = np.random.default_rng([seed])
+        for _ in range(DRAWS):
+            mujoco.mj_resetData(self.model, self.data)
+            mujoco.mj_forward(self.model, self.data)
+            for task, where in self.scene.tasks.items():
+                self.tasks[task].place(np.array(where.low), np.array(where.high), self._layouts)
+            if self._clear():
+                break
+        else:
+            raise SimulationError(f"scene {self.scene.name}: no layout without contact in {DRAWS} draws")
+        self.tasks[FREE].settle_hand(np.array(self.scene.start_m))
+        self.tasks[FREE].goal_at(self.tasks[FREE].tcp_center)
+        for view in self.tasks.values():
+            view.init_tcp = view.tcp_center
+
+    def _clear(self) -> bool:
+        """Whether no two objects are nearer to each other than they may be."""
+        mujoco.mj_forward(self.model, self.data)
+        bodies = self.model.geom_bodyid[self.data.contact.geom]
+        pairs = self._owners[bodies]
+        return not ((pairs > 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])).any()
+
+    def _root_bodies(self) -> Vector:
+        """For each body the object that it belongs to, 0 for none (nbody,)."""
+        roots = [self.model.body(KINDS[task].body).id for task in self.scene.tasks]
+        owners = np.zeros(self.model.nbody, int)
+        for body in range(1, self.model.nbody):
+            owners[body] = body if body in roots else owners[self.model.body_parentid[body]]
+        return owners
+
+
+@cache
+def _compiled(tasks: tuple[str, ...], robot: Embodiment) -> mujoco.MjModel:
+    loose = next(task for task in tasks if task in LOOSE)
+    try:
+        spec = metaworld_spec(scene_file(get_task(loose)), "iiwa7", "servo", robot)
+        others = {KINDS[task].body: task for task in tasks if task != loose}
+        sources = [_attach(spec, body, task) for body, task in others.items()]
+        model = spec.compile()
+    except ValueError as error:
+        raise SimulationError(f"cannot build a scene of {', '.join(tasks)}: {error}") from error
+    del sources  # attached specs must outlive the compilation
+    return model
+
+
+def _attach(spec: Any, body: str, task: str) -> Any:
+    """Bring a body of another task's scene, and the marks of its goal, under the names that its environment uses."""
+    source = mujoco.MjSpec.from_file(scene_file(get_task(task)))
+    used = {geom.meshname for geom in source.body(body).find_all("geom")}
+    sawyer = source.body("base")
+    for geom in sawyer.find_all("geom"):
+        used.discard(geom.meshname)
+    prefix = f"{task}/"
+    attached = spec.worldbody.add_frame().attach_body(source.body(body), prefix, "")
+    taken = {element.name for element in (*spec.bodies, *spec.joints, *spec.sites, *spec.geoms)}
+    for kind in ("body", "joint", "site", "geom"):
+        for element in (*attached.find_all(kind), *([attached] if kind == "body" else [])):
+            name = element.name.removeprefix(prefix)
+            if name not in taken:
+                element.name = name
+    for site in source.worldbody.sites:
+        if site.name not in taken:
+            spec.worldbody.add_site(name=site.name, pos=site.pos, size=site.size, rgba=site.rgba)
+    return source
