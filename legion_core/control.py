@@ -21,9 +21,12 @@ class Control(Enum):
 
 
 _FILLERS = frozenset(
-    "a an the it that this these there please kindly now right immediately at once just hey ok okay robot legion arm "
-    "everything all moving motion movement movements work working action activity job task mission step sequence one "
-    "so then and oh no yes yeah well man guys for me you us thanks thank your current running last same legion's".split()
+    words_of(
+        "a an the it that this these there please kindly now right immediately at once just hey ok okay robot "
+        "legion arm everything all moving motion movement movements work working action activity job task "
+        "mission step sequence one so then and oh no yes yeah well man guys for me you us thanks thank your "
+        "current running last same legion's"
+    )
 )
 """Words that say nothing beside one of the phrases below."""
 
@@ -103,7 +106,7 @@ _HELP_ANYWHERE = tuple(
 _LOOKUP = {tuple(phrase.split()): control for control, phrases in _PHRASES.items() for phrase in phrases}
 _HALTS = frozenset({"stop", "halt", "abort", "freeze"})
 _EMERGENCIES = tuple(words_of(text) for text in ("emergency stop", "emergency halt", "e stop", "estop", "kill switch"))
-_RELEASES = frozenset("clear release reset lift undo unlock cancel end leave disengage off".split())
+_RELEASES = frozenset(words_of("clear release reset lift undo unlock cancel end leave disengage off"))
 
 VOCABULARY = frozenset(
     word

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from legion_core.bundle import EmbeddingModel
 from legion_core.errors import ConfigurationError
 from legion_core.spaces import Float32
 
@@ -44,7 +45,7 @@ class InstructionEncoder:
             self._model = SentenceTransformer(str(folder), device="cpu")
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ConfigurationError(f"cannot load the language model in {folder}: {error}") from error
-        self.name: str = MODEL_NAME if model is None else folder.name
+        self.name: str = MODEL_NAME if model is None else folder.resolve().name
         self.size: int = int(self.encode(["size"]).shape[1])
 
     @cached_property
@@ -69,6 +70,24 @@ class InstructionEncoder:
             show_progress_bar=False,
         )
         return np.asarray(embeddings, np.float32)
+
+
+def encoder_of(model: EmbeddingModel, folder: str | Path | None = None) -> InstructionEncoder | None:
+    """The encoder that a policy was trained with: the packaged one, or the one in `folder`; None if it is neither.
+
+    Raises:
+        ConfigurationError: the folder holds no model, or another one than the policy's by its name or size.
+    """
+    if folder is None and model.name != MODEL_NAME:
+        return None
+    encoder = InstructionEncoder(folder)
+    if (encoder.name, encoder.size) != (model.name, model.size):
+        where = "the packaged language model" if folder is None else f"language_model = {str(folder)!r}"
+        raise ConfigurationError(
+            f"{where} is {encoder.name} with {encoder.size} numbers a sentence; "
+            f"allowed: the one of the policy, {model.name} with {model.size}"
+        )
+    return encoder
 
 
 def plain(sentence: str) -> str:

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from legion_core.bundle import Manifest, PolicyBundle
+from legion_core.bundle import PolicyBundle
 from legion_core.config import require
-from legion_core.embedding import plain
 from legion_core.errors import SpaceError
 from legion_core.lexicon import Reading, Rule
 from legion_core.spaces import Float32

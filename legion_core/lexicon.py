@@ -22,16 +22,16 @@ PLACES = frozenset({"goal", "hand", "it"})
 """Things that may be named beside the one a task is about."""
 
 NEGATIONS = frozenset(
-    "not never no nothing none nobody neither nor without instead rather avoid refrain unless hardly".split()
+    words_of("not never no nothing none nobody neither nor without instead rather avoid refrain unless hardly")
 )
-_QUESTIONS = frozenset("is are was were am did does has had who what where when why how which whose whether".split())
+_QUESTIONS = frozenset(words_of("is are was were am did does has had who what where when why how which whose whether"))
 _ASKED = frozenset({"do", "have", "should", "shall", "may", "must"})
 _PERSONS = frozenset(
-    "i he she they we you it there somebody someone nobody everybody everyone my his her their".split()
+    words_of("i he she they we you it there somebody someone nobody everybody everyone my his her their")
 )
-_DETERMINERS = frozenset("the that this a an your my our its".split())
-_COPULAS = frozenset("is are was were has looks seems stays".split())
-_WISHES = frozenset("should must ought needs need be want wants".split())
+_DETERMINERS = frozenset(words_of("the that this a an your my our its"))
+_COPULAS = frozenset(words_of("is are was were has looks seems stays"))
+_WISHES = frozenset(words_of("should must ought needs need be want wants"))
 _MANNERS = (("without",), ("from", "where"))
 _STATES = frozenset({"open", "close"})
 

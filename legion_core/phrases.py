@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from legion_core.config import from_mapping, load_yaml
 from legion_core.errors import ConfigurationError, unknown
-from legion_core.tasks import fifty_tasks
+from legion_core.tasks import fifty_tasks, task_names
 from legion_core.words import spoken, words_of
 
 SHIPPED_FILE = Path(__file__).parent / "data" / "phrases.yaml"
@@ -45,6 +46,22 @@ class Phrases:
         return Phrases(tasks, (*self.refused, *other.refused), {**self.aliases, **other.aliases})
 
 
+def phrases_for(bundle_tasks: Iterable[str], files: Iterable[Path | str] = ()) -> Phrases:
+    """What comes with the package and what the files add, for a policy of those tasks.
+
+    The package's refused sentences mean none of the ten tasks; a policy that knows others may well understand them.
+
+    Raises:
+        ConfigurationError: see `load_phrases`.
+    """
+    names = tuple(bundle_tasks)
+    known = {*names, *(task.name for task in fifty_tasks())}
+    phrases = load_phrases(SHIPPED_FILE)
+    if not set(names) <= set(task_names()):
+        phrases = dataclasses.replace(phrases, refused=())
+    return sum((load_phrases(file, known) for file in files), phrases)
+
+
 def load_phrases(file: Path | str, known: Iterable[str] | None = None) -> Phrases:
     """The phrases in a YAML file: tasks by name, `refused` and `aliases`.
 
@@ -55,8 +72,8 @@ def load_phrases(file: Path | str, known: Iterable[str] | None = None) -> Phrase
         ConfigurationError: the file is malformed, or names an unknown task; the message names file, key and value.
     """
     data = load_yaml(file)
-    names = tuple(known) if known is not None else tuple(task.name for task in fifty_tasks())
-    extra = {key: data[key] for key in ("refused", "aliases") if key in data}
+    names = sorted(known) if known is not None else [task.name for task in fifty_tasks()]
+    extra = {key: value for key, value in data.items() if key in ("refused", "aliases")}
     tasks = {key: value for key, value in data.items() if key not in extra}
     for key in tasks:
         if key not in names:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from legion_core.words import PUNCTUATION, Words, find
+from legion_core.words import PUNCTUATION, Words, find, words_of
 
 IsAction = Callable[[str], bool]
 """Whether a word is the name of an action, in base form."""
@@ -36,7 +36,9 @@ _JOINTS = frozenset({",", "and", "but", "plus", "also"})
 _EDGES = (
     PUNCTUATION
     | _JOINTS
-    | frozenset("then next first firstly second secondly third thirdly finally lastly afterwards afterward too".split())
+    | frozenset(
+        words_of("then next first firstly second secondly third thirdly finally lastly afterwards afterward too")
+    )
 )
 _SUBJECTS = frozenset({"you", "we", "i", "have", "has", "having", "to"})
 

@@ -17,7 +17,6 @@ from legion_core.phrases import Phrases
 from legion_core.spaces import Float32
 from legion_core.spelling import Speller
 from legion_core.splitting import in_order, joined
-from legion_core.tasks import all_tasks
 from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
@@ -34,12 +33,18 @@ class Tasks:
     names: tuple[str, ...]
     similarity: float = 1.0
 
+    def __str__(self) -> str:
+        return f"{', then '.join(self.names)} (similarity {self.similarity:.2f})"
+
 
 @dataclass(frozen=True)
 class MissionCall:
     """A mission that was asked for by its name or one of its phrases."""
 
     name: str
+
+    def __str__(self) -> str:
+        return f"mission {self.name}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,11 @@ class Refused:
 
     reason: str
     nearest: tuple[Candidate, ...] = ()
+
+    def __str__(self) -> str:
+        offered = "; ".join(f"{c.description!r} ({c.score:.2f})" for c in self.nearest)
+        nearest = f"the nearest tasks are: {offered}; what can you do? lists all" if offered else ""
+        return "; ".join(filter(None, (self.reason, nearest)))
 
 
 Outcome = Tasks | MissionCall | Control | Refused
@@ -108,7 +118,7 @@ class Interpreter:
         """What the sentence means."""
         words = self._lexicon.translated(self._speller.correct(words_of(sentence)))
         if sentence.strip() and not spoken(words):
-            return Refused(f"{sentence!r} is not understood")
+            return Refused("there is no word in it")
         if releases_emergency_stop(words):
             return Refused("a sentence cannot release the emergency stop: legion stop --clear does")
         if (control := control_of(words)) is not None:
@@ -143,17 +153,17 @@ class Interpreter:
         ]
         parts = self._filled([part for group in groups for part in group])
         found: list[Resolution] = []
-        for clause, group in zip(clauses, groups, strict=True):
+        for group in groups:
             mine, parts = parts[: len(group)], parts[len(group) :]
-            resolved = self._clause(clause, mine)
+            resolved = self._clause(mine, words)
             if isinstance(resolved, Refused):
                 return resolved
             found += resolved
         if not found:
-            return self._refusal(words, self._resolve(words))
+            return self._refusal(words, words, self._resolve(words))
         return Tasks(tuple(str(r.task) for r in found), min(r.score for r in found))
 
-    def _clause(self, clause: Words, parts: Sequence[_Part]) -> list[Resolution] | Refused:
+    def _clause(self, parts: Sequence[_Part], sentence: Words) -> list[Resolution] | Refused:
         """The tasks of what "and" and commas join: together one task, or one a part."""
         asked = [part for part in parts if not is_statement(part.said)] or list(parts)
         each = [self._resolve(part.words) for part in asked]
@@ -165,7 +175,7 @@ class Interpreter:
                 return [whole]
         if not lost:
             return _merged(asked, each)
-        return self._refusal(asked[lost[0]].said, each[lost[0]])
+        return self._refusal(asked[lost[0]].said, sentence, each[lost[0]])
 
     def _without_warnings(
         self, parts: Sequence[_Part], each: Sequence[Resolution]
@@ -205,12 +215,9 @@ class Interpreter:
             if spoken(words) in self._exact:
                 pass
             elif reading.actions and not reading.things - PLACES:
-                if not (_PRONOUNS & set(words)) and "goal" in reading.things:
-                    neighbours = []
-                else:
-                    neighbours = [*before, *after]
-                thing = next((t for i in neighbours if (t := self._lexicon.thing_in(said[i]))), None)
-                full = _with_thing(words, thing) if thing else words
+                thing = next((t for i in (*before, *after) if (t := self._lexicon.thing_in(said[i]))), None)
+                complete = "goal" in reading.things and not _PRONOUNS & set(words)
+                full = _with_thing(words, thing) if thing and not complete else words
             elif reading.things - PLACES and not reading.actions and not reading.strange:
                 verbs = next((v for i in before if (v := self._lexicon.actions_in(said[i]))), ())
                 full = (*verbs, *words)
@@ -229,10 +236,13 @@ class Interpreter:
 
     def _encode_one(self, text: str) -> Float32:
         assert self._encoder is not None
-        return self._encoder.encode([text])[0]
+        embedding: Float32 = self._encoder.encode([text])[0]
+        return embedding
 
-    def _refusal(self, words: Words, resolution: Resolution) -> Refused:
-        return Refused(f"{text_of(words)!r} is not understood", resolution.nearest)
+    def _refusal(self, part: Words, whole: Words, resolution: Resolution) -> Refused:
+        """What is not understood is named where it is a part of what was said."""
+        reason = f"{text_of(part)!r} is not understood" if spoken(part) != spoken(whole) else ""
+        return Refused(reason, resolution.nearest)
 
 
 def _with_thing(words: Words, thing: str) -> Words:

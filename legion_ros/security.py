@@ -113,8 +113,12 @@ def _own(node: str, options: DeploymentOptions) -> Access:
     scene = (topics.OBJECT, topics.GOAL)
     tables = {
         "language_node": Access(
-            publish=(topics.DIAGNOSTICS, topics.REPLY, topics.TASK, topics.TASK_EMBEDDING),
-            subscribe=(topics.INSTRUCTION,),
+            publish=(
+                *(topics.DIAGNOSTICS, topics.REPLY, topics.TASK, topics.TASK_EMBEDDING),
+                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL),
+            ),
+            subscribe=(topics.INSTRUCTION, topics.TASK_REQUEST, topics.MISSION_STATE),
+            request=(topics.E_STOP,),
         ),
         "policy_node": Access(
             publish=(topics.DIAGNOSTICS, topics.ACTION, topics.LATENT),

@@ -1,19 +1,27 @@
 """language_node: an operator's sentence in, the task and its embedding out, or a refusal that names the nearest tasks.
 
+One task begins here at once. Several tasks, or a mission, are asked of mission_node, which asks back for each step.
 A refused sentence also ends the task in progress: whoever says something else wants something else. A policy that was
 trained with another language model than the one installed, as an imported one, is asked for by the names of its tasks.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass
 
 from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, String
+from std_srvs.srv import SetBool
 
 from legion_core.bundle import PolicyBundle
-from legion_core.embedding import MODEL_NAME, InstructionEncoder
-from legion_core.language import MARGIN, THRESHOLD, TaskResolver, task_by_name
+from legion_core.control import Control
+from legion_core.embedding import encoder_of
+from legion_core.language import MARGIN, THRESHOLD
+from legion_core.mission import load_missions
+from legion_core.phrases import phrases_for
+from legion_core.understanding import Interpreter, MissionCall, Outcome, Refused, Tasks
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
 from legion_ros.parameters import declare, parameter
@@ -23,6 +31,8 @@ from legion_ros.reply import Reply
 from legion_ros.vector_messages import float32_array
 
 NAME = "language_node"
+UNDER_WAY = ("running", "paused", "held")
+"""States of a mission that obeys words of control."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class LanguageSettings:
     """Parameters of the language node."""
 
     policy: str = parameter("", "Folder of the policy bundle; empty: the one that comes with the package")
+    language_model: str = parameter("", "Folder of the policy's sentence-transformers model; empty: the packaged one")
+    phrases: str = parameter("", f"YAML files with further phrasings and aliases, joined by {os.pathsep!r}")
     threshold: float = parameter(
         THRESHOLD, "Least cosine similarity of a sentence with a known one", minimum=0.0, maximum=1.0
     )
@@ -45,41 +57,115 @@ class LanguageNode(Node):
         super().__init__(NAME)
         settings = declare(self, LanguageSettings)
         self._bundle = PolicyBundle.load(settings.policy or None)
-        self._resolver = TaskResolver(self._bundle, settings.threshold, settings.margin)
-        self._encoder: InstructionEncoder | None = None
-        if self._bundle.manifest.embedding.name == MODEL_NAME:
-            self._encoder = InstructionEncoder()
-        else:
-            self.get_logger().warning(self._names_only())
-        self._task = ""
+        self._missions = load_missions()
+        encoder = encoder_of(self._bundle.manifest.embedding, settings.language_model or None)
+        self._limits = "" if encoder else self._names_only()
+        if self._limits:
+            self.get_logger().warning(self._limits)
+        self._interpreter = Interpreter(
+            self._bundle,
+            encoder,
+            phrases_for(self._bundle.task_names, filter(None, settings.phrases.split(os.pathsep))),
+            {name: mission.phrases for name, mission in self._missions.items()},
+            settings.threshold,
+            settings.margin,
+        )
+        self._task = self._paused = self._mission_state = ""
+        self._last: Tasks | MissionCall | None = None
         self._embedding_publisher = self.create_publisher(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
         self._task_publisher = self.create_publisher(String, topics.TASK, LATCHED)
         self._reply_publisher = self.create_publisher(String, topics.REPLY, EVENT)
+        self._mission_publisher = self.create_publisher(String, topics.MISSION_REQUEST, EVENT)
+        self._control_publisher = self.create_publisher(String, topics.MISSION_CONTROL, EVENT)
+        self._e_stop = self.create_client(SetBool, topics.E_STOP)
         self.create_subscription(String, topics.INSTRUCTION, self._on_instruction, EVENT)
+        self.create_subscription(String, topics.TASK_REQUEST, self._on_task_request, EVENT)
+        self.create_subscription(String, topics.MISSION_STATE, self._on_mission_state, LATCHED)
         self._diagnostics = Diagnostics(self, lambda: ("listening", {"task": self._task or "none"}))
 
     def _on_instruction(self, message: String) -> None:
-        reply = self._obey(message.data)
+        accepted, text = self._obey(self._interpreter.understand(message.data))
+        reply = Reply(accepted, message.data, text)
         self.get_logger().info(str(reply))
         self._reply_publisher.publish(String(data=str(reply)))
 
-    def _obey(self, sentence: str) -> Reply:
-        if not sentence.strip():
-            self._publish_task("")
-            return Reply(True, sentence, "stop")
-        task, answer = self._understand(sentence)
-        self._publish_task(task or "")
-        return Reply(task is not None, sentence, answer)
+    def _on_task_request(self, message: String) -> None:
+        if message.data and message.data not in self._bundle.task_names:
+            self.get_logger().warning(f"{topics.TASK_REQUEST}: the policy does not know the task {message.data!r}")
+            return
+        self._publish_task(message.data)
 
-    def _understand(self, sentence: str) -> tuple[str | None, str]:
-        """The task that is meant, if it is clear, and what to tell the operator."""
-        if self._encoder is None:
-            task = task_by_name(self._bundle.manifest, sentence)
-            return task, task or self._names_only()
-        resolution = self._resolver.resolve(self._encoder.encode([sentence])[0])
-        if resolution.task is None:
-            return None, resolution.suggestion()
-        return resolution.task, f"{resolution.task} (similarity {resolution.score:.2f})"
+    def _on_mission_state(self, message: String) -> None:
+        try:
+            self._mission_state = str(json.loads(message.data)["state"])
+        except (ValueError, KeyError, TypeError):
+            self.get_logger().warning(f"{topics.MISSION_STATE}: no mission's state: {message.data!r}")
+
+    def _obey(self, outcome: Outcome) -> tuple[bool, str]:
+        """Whether it is done, and what to tell the operator."""
+        if isinstance(outcome, Control):
+            return self._steer(outcome)
+        if isinstance(outcome, Refused):
+            self._publish_task("")
+            return False, self._limits or str(outcome)
+        self._last = outcome
+        return self._begin(outcome)
+
+    def _begin(self, plan: Tasks | MissionCall) -> tuple[bool, str]:
+        if isinstance(plan, Tasks) and len(plan.names) == 1:
+            self._publish_task(plan.names[0])
+            return True, str(plan)
+        if not self._mission_publisher.get_subscription_count():
+            self._publish_task("")
+            return False, f"{plan}: more than one task needs mission_node, which is not running"
+        request = {"name": plan.name} if isinstance(plan, MissionCall) else {"steps": plan.names, "title": str(plan)}
+        self._mission_publisher.publish(String(data=json.dumps(request)))
+        return True, str(plan)
+
+    def _steer(self, control: Control) -> tuple[bool, str]:
+        if control is Control.HELP:
+            return True, self._abilities()
+        if control in (Control.STOP, Control.EMERGENCY_STOP):
+            return self._stop(control)
+        if self._mission_state in UNDER_WAY:
+            self._control_publisher.publish(String(data=control.value))
+            return True, f"{control.value} the mission"
+        return self._steer_task(control)
+
+    def _stop(self, control: Control) -> tuple[bool, str]:
+        self._publish_task("")
+        if self._mission_state in UNDER_WAY:
+            self._control_publisher.publish(String(data="abort"))
+        if control is Control.STOP:
+            return True, control.value
+        if not self._e_stop.service_is_ready():
+            return False, f"the task is ended, but nobody answers on {topics.E_STOP}: use the robot's own stop"
+        self._e_stop.call_async(SetBool.Request(data=True))
+        return True, f"{control.value}; legion stop --clear releases it"
+
+    def _steer_task(self, control: Control) -> tuple[bool, str]:
+        """Pause, continue, again or skip without a mission."""
+        if control is Control.AGAIN:
+            return self._begin(self._last) if self._last else (False, "there is nothing to do again")
+        if control is Control.CONTINUE:
+            if self._paused:
+                self._publish_task(self._paused)
+            return bool(self._task), f"continue {self._task}" if self._task else "there is nothing to continue"
+        if not self._task:
+            return False, f"there is no task to {control.value}"
+        task = self._task
+        self._publish_task("")
+        self._paused = task if control is Control.PAUSE else ""
+        return True, f"{control.value} {task}"
+
+    def _abilities(self) -> str:
+        tasks = "; ".join(task.description for task in self._bundle.manifest.tasks)
+        missions = "; ".join(mission.title for mission in self._missions.values())
+        return (
+            f"tasks: {tasks}. Join several with 'then'."
+            + (f" Missions: {missions}." if missions else "")
+            + " Also: stop, pause, continue, again, skip, emergency stop."
+        )
 
     def _names_only(self) -> str:
         names, model = ", ".join(self._bundle.task_names), self._bundle.manifest.embedding.name
@@ -87,7 +173,7 @@ class LanguageNode(Node):
 
     def _publish_task(self, task: str) -> None:
         """The embedding first: it is what the policy acts on, and an empty one stops it."""
-        self._task = task
+        self._task, self._paused = task, ""
         # the canonical embedding is the one the policy's success was measured with
         self._embedding_publisher.publish(float32_array(self._bundle.embedding(task) if task else ()))
         self._task_publisher.publish(String(data=task))

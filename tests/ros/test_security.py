@@ -63,7 +63,7 @@ def test_nobody_but_one_commands_or_answers(robot: str) -> None:
         ("publish", f"/{topics.TASK_EMBEDDING}", {"/language_node"}),
         ("publish", f"/{topics.INSTRUCTION}", {f"/{OPERATOR}"}),
         ("reply", f"/{topics.E_STOP}", {"/sim2real_node"}),
-        ("request", f"/{topics.E_STOP}", {f"/{OPERATOR}"}),
+        ("request", f"/{topics.E_STOP}", {f"/{OPERATOR}", "/language_node"}),
     ):
         assert rules[kind, name] == enclaves, name
 
