@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
@@ -16,10 +17,12 @@ from legion_core.bundle import PolicyBundle
 from legion_core.config import require
 from legion_core.errors import LegionError, RunError
 from legion_core.report import latents, paper, plots, tables
-from legion_core.report.episodes import Strip, film
 from legion_core.report.run import Run, load_run
 from legion_core.report.style import LABELLED_TASKS, Picture, TaskStyle, picture
 from legion_core.report.tables import Fact, Table
+
+if TYPE_CHECKING:
+    from legion_core.report.episodes import Strip
 
 TEMPLATES = Path(__file__).parents[1] / "data"
 TEMPLATE = "report.html"
@@ -213,6 +216,8 @@ def _knowledge(run: Run, style: TaskStyle) -> Iterator[Section]:
 
 
 def _episodes(run: Run, episodes: int, notes: list[str]) -> Section:
+    from legion_core.report.episodes import film  # needs the simulator, which other pages do not
+
     title = "Episodes"
     if run.policy is None:
         return Section(title, "No episodes: the run has left no policy yet.")

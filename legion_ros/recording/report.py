@@ -33,7 +33,7 @@ DRAWN: tuple[tuple[str, Draw, str, tuple[str, ...]], ...] = (
         (topics.TASK,),
     ),
     (
-        "Way of the hand",
+        "Hand path",
         pictures.hand_path,
         "Three projections, in the frame of the simulation, coloured by task; grey: the object; stars: goals.",
         (topics.OBSERVATION,),

@@ -17,7 +17,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.errors import ConfigurationError, RunError, SimulationError
 from legion_core.learning.cross_embodiment import FILE, CrossEmbodiment
 from legion_core.learning.metrics import Count
-from legion_core.report import page, tables
+from legion_core.report import tables
 from legion_core.report.episodes import Strip
 from legion_core.report.page import write_report
 from legion_core.report.run import load_run
@@ -187,7 +187,7 @@ def test_episodes_of_the_runs_policy(
         asked.update(options, tasks=tasks)
         return [Strip(task, 7, task == "reach", 12, (0, 12), (b"one", b"two")) for task in tasks]
 
-    monkeypatch.setattr(page, "film", film)
+    monkeypatch.setattr("legion_core.report.episodes.film", film)
     made = report(folder, episodes=1)
     assert asked == {"tasks": list(TASKS), "arm": "iiwa7", "episodes": 1}
     assert "layout 7: done after 12 steps" in made.text
@@ -205,7 +205,7 @@ def test_no_rendering_is_one_sentence(
     def film(*_: object, **__: object) -> list[Strip]:
         raise SimulationError("no offscreen rendering with MUJOCO_GL=egl")
 
-    monkeypatch.setattr(page, "film", film)
+    monkeypatch.setattr("legion_core.report.episodes.film", film)
     assert "No pictures of episodes: no offscreen rendering with MUJOCO_GL=egl." in report(folder, episodes=1).text
 
 
