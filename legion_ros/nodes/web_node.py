@@ -29,7 +29,7 @@ class WebSettings:
     policy: str = parameter("", "Folder of the policy bundle; empty: the one that comes with the package")
     web_host: str = parameter("127.0.0.1", "Address that the page listens on; 127.0.0.1: this machine only")
     web_port: int = parameter(8080, "Port that the page listens on", minimum=1, maximum=65535)
-    frame_hz: float = parameter(20.0, "Pictures of the moving scene a second", minimum=1.0, maximum=60.0)
+    frame_hz: float = parameter(30.0, "Most pictures of the moving scene a second", minimum=1.0, maximum=60.0)
 
 
 class WebNode(Node):

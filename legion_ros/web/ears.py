@@ -24,15 +24,19 @@ from legion_ros.web.state import Health, Line, MissionState, PageState
 
 EPISODE_DEPTH, DIAGNOSTICS_DEPTH = 20, 60
 LATENCY_KEYS = ("latency_median_ms", "latency_p99_ms")
-MILLI = 100.0
-"""Metres in centimetres."""
+CM_A_M = 100.0
 
 
 class Ears:
-    """Fills `state`. Made when the first browser comes, closed when the last one has gone."""
+    """Fills `state`. Made when the first browser comes, closed when the last one has gone.
 
-    def __init__(self, node: Node, manifest: Manifest, state: PageState) -> None:
-        self._node, self._state = node, state
+    Whether a task is done, and how late a command comes, is the simulator's to say where the robot is `simulated`;
+    else mission_node's and sim2real_node's.
+    """
+
+    def __init__(self, node: Node, manifest: Manifest, state: PageState, simulated: bool) -> None:
+        self._node, self._state, self._simulated = node, state, simulated
+        self._timed = "mujoco_node" if simulated else "sim2real_node"
         self._root = f"{node.get_namespace().rstrip('/')}/"
         self._reader = LatentReader(manifest)
         self._subscriptions: list[Subscription] = []
@@ -78,7 +82,8 @@ class Ears:
     def _on_mission(self, message: String) -> None:
         with suppress(ValueError):
             self._state.mission = MissionState.parse(message.data)
-            self._state.tally.see(self._state.mission.success)
+            if not self._simulated:
+                self._state.tally.see(self._state.mission.success)
 
     def _on_transcript(self, message: String) -> None:
         with suppress(ValueError, KeyError, TypeError):
@@ -107,7 +112,7 @@ class Ears:
             values = dict(zip(message.name, message.position, strict=False))
             success = values.get("success", 0.0)
             self._state.tally.see(success > 0)
-            self._state.episodes.add(time.monotonic(), MILLI * values.get("distance", 0.0), success)
+            self._state.episodes.add(time.monotonic(), CM_A_M * values.get("distance", 0.0), success)
         for array in self._diagnostics.take():
             for status in array.status:
                 self._on_status(status)
@@ -125,5 +130,5 @@ class Ears:
         if name == "sim2real_node":
             self._state.guard = values.get("level", "")
             self._state.stop_reason = values.get("stop_reason", "")
-        if all(key in values for key in LATENCY_KEYS):
+        if name == self._timed and all(key in values for key in LATENCY_KEYS):
             self._state.latencies.add(time.monotonic(), *(float(values[key]) for key in LATENCY_KEYS))

@@ -19,17 +19,17 @@ class Attempts:
 
 
 class Tally:
-    """Counts attempts and successes by task. A success counts once, and only after it was seen to be absent: what is
-    said of the attempt before must not count for the next."""
+    """Counts attempts and successes by task. A success counts once an attempt, and only after it was seen to be absent:
+    what is said of the attempt before must not count for the next."""
 
     def __init__(self) -> None:
         self.tasks: dict[str, Attempts] = {}
         self._running = ""
-        self._open = False
+        self._absent = False
 
     def begin(self, task: str) -> None:
         """A task begins; '' ends the one that runs."""
-        self._running, self._open = task, False
+        self._running, self._absent = task, False
         if task:
             self.tasks.setdefault(task, Attempts()).begun += 1
 
@@ -37,9 +37,11 @@ class Tally:
         """Whether the running task is done."""
         if not self._running:
             return
-        if self._open and success:
+        if not success:
+            self._absent = True
+        elif self._absent:
             self.tasks[self._running].done += 1
-        self._open = not success
+            self._running = ""
 
 
 class Curves:

@@ -22,7 +22,7 @@ from legion_ros.web.state import PageState
 from legion_ros.web.wishes import Wishes
 from legion_sim2real.robot import RobotProfile
 
-PANEL_HZ, SLOW_HZ = 5.0, 1.0
+PANEL_HZ, SLOW_HZ = 5.0, 2.0
 """How often the panel is renewed, and its plots and the health."""
 
 
@@ -44,7 +44,8 @@ class Page:
         self.frames = RateMeter()
         self.server = PageServer(host, port)
         missions = {name: mission.title for name, mission in load_missions().items()}
-        self._panel = Panel(self.server, self._wishes, missions, profile.driver == "mujoco")
+        self._simulated = profile.driver == "mujoco"
+        self._panel = Panel(self.server, self._wishes, missions, self._simulated)
         self._views: dict[int, SceneView] = {}
         self._picture: Picture | None = None
         self._somebody = threading.Event()
@@ -58,6 +59,11 @@ class Page:
     def browsers(self) -> int:
         """How many look."""
         return len(self._views)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread.is_alive()
 
     def close(self) -> None:
         """Stop serving."""
@@ -84,8 +90,8 @@ class Page:
 
     def _serve(self) -> None:
         """From the first browser to the last."""
-        ears = Ears(self._node, self._manifest, self._state)
-        scene = open_scene(self._node, self._profile)
+        ears = Ears(self._node, self._manifest, self._state, self._simulated)
+        scene, self._picture = open_scene(self._node, self._profile), None
         panel, slow = _Due(1.0 / PANEL_HZ), _Due(1.0 / SLOW_HZ)
         try:
             while self._views and not self._ends:

@@ -16,7 +16,8 @@ SENTENCE_LENGTH = 300
 WORDS = ("Pause", "Continue", "Again", "Skip", "What can you do")
 """Sentences that are worth a button."""
 NO_MISSION = "(choose)"
-PLOT_HEIGHT = 150
+PANEL_WIDTH, PLOT_HEIGHT = 330, 170
+"""Pixels."""
 
 
 class Operator(Protocol):
@@ -49,6 +50,8 @@ class Panel:
     def __init__(self, server: PageServer, operator: Operator, missions: Mapping[str, str], simulated: bool) -> None:
         self._server, self._operator = server, operator
         gui = server.gui
+        gui.main_panel.dock_left()
+        gui.main_panel.set_width(PANEL_WIDTH)
         self._banner = gui.add_html(texts.banner(PageState()))
         engage = gui.add_button("EMERGENCY STOP", color="red", hint="The arm brakes and stays until this is cleared")
         engage.on_click(lambda _: operator.e_stop(True))
@@ -76,18 +79,20 @@ class Panel:
 
     def _tabs(self, missions: Mapping[str, str]) -> None:
         gui = self._server.gui
-        tabs = gui.add_tab_group()
-        with tabs.add_tab("Mission"):
-            if missions:
-                self._choose(missions)
-            self._mission = gui.add_html("")
+        tabs = gui.add_panel()
+        tabs.dock_right()
+        tabs.set_width(PANEL_WIDTH)
+        with tabs.add_tab("Latent"):
+            self._latent = gui.add_html("")
         with tabs.add_tab("Plots"):
             zeros = (np.zeros(1),) * 3
             self._episodes = _plot(gui, zeros, "Distance left (cm), success", ("distance", "success"))
             self._latencies = _plot(gui, zeros, "Joint state in to command out (ms)", ("median", "99 %"))
             self._tally = gui.add_html("")
-        with tabs.add_tab("Latent"):
-            self._latent = gui.add_html("")
+        with tabs.add_tab("Mission"):
+            if missions:
+                self._choose(missions)
+            self._mission = gui.add_html("")
         with tabs.add_tab("Health"):
             self._health = gui.add_html("")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from legion_ros.web.bodies import Body
 
 MOVED = 2e-5
 """A body that moved by less (m, or parts of a quaternion) stays where it was drawn."""
+FLOOR_M = -0.913
+"""Height of the floor in Meta-World's frame."""
+LINE_M = 0.004
 
 
 class SceneView:
@@ -26,7 +30,7 @@ class SceneView:
         self._frames: list[tuple[int, Any]] = []
         self._drawn = np.empty((0, 7))
         self._markers: dict[str, _Marker] = {}
-        self._scene.add_grid("/grid", width=3.0, height=3.0, cell_size=0.1, section_size=0.5)
+        self._grid = self._scene.add_grid("/grid", width=4.0, height=4.0, cell_size=0.1, section_size=0.5)
 
     def show(self, key: str, bodies: Sequence[Body], base: Embodiment | None) -> None:
         """Another scene; `base` is where the robot stands in the frame of the poses, None at its origin."""
@@ -37,6 +41,7 @@ class SceneView:
             if base is not None:
                 self._root.position = base.to_world(np.zeros(3))
                 self._root.wxyz = np.array(base.base_quaternion) * (1.0, -1.0, -1.0, -1.0)
+                self._grid.position = (0.0, 0.0, FLOOR_M - base.base_position_m[2])
             self._frames = []
             for index, body in enumerate(bodies):
                 if body.parts:
@@ -104,14 +109,18 @@ class _Marker:
 
 
 class _Box(_Marker):
+    """Its edges."""
+
     def _make(self, scene: Any, name: str, colour: tuple[float, float, float], marker: Marker) -> Any:
-        size = marker.scale.x, marker.scale.y, marker.scale.z
-        return scene.add_box(name, dimensions=size, color=colour, wireframe=True)
+        corners = 0.5 * np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+        edges = [pair for pair in itertools.combinations(corners, 2) if np.abs(pair[0] - pair[1]).sum() == 1.0]
+        points = np.array(edges) * (marker.scale.x, marker.scale.y, marker.scale.z)
+        return scene.add_line_segments(name, points=points, colors=colour, thickness=LINE_M)
 
 
 class _Line(_Marker):
     def _make(self, scene: Any, name: str, colour: tuple[float, float, float], marker: Marker) -> Any:
-        return scene.add_line_segments(name, points=np.zeros((1, 2, 3)), colors=colour, thickness=0.004)
+        return scene.add_line_segments(name, points=np.zeros((1, 2, 3)), colors=colour, thickness=LINE_M)
 
     def show(self, marker: Marker) -> None:
         if len(marker.points) < 2:

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
 from legion_core.embodiment import Embodiment
-from legion_core.errors import SpaceError
+from legion_core.errors import LegionError, SpaceError
 from legion_core.spaces import Vector
 from legion_ros import topics
 from legion_ros.qos import Inbox
@@ -47,10 +47,11 @@ class SimulatedScene:
     def look(self) -> Picture | None:
         """The scene now; None if nothing new came."""
         for message in self._inbox.take():
-            key = message.name[0]
-            poses = np.array(message.position).reshape(-1, 7)
-            bodies = _simulated_bodies(key, self._robot)
-            return Picture(key, bodies, self._robot, poses) if len(poses) == len(bodies) else None
+            with suppress(LegionError, ValueError):  # another simulator's, or none at all
+                (key,) = message.name
+                poses, bodies = np.array(message.position).reshape(-1, 7), _simulated_bodies(key, self._robot)
+                if len(poses) == len(bodies):
+                    return Picture(key, bodies, self._robot, poses)
         return None
 
     def close(self) -> None:
@@ -95,6 +96,8 @@ def open_scene(node: Node, profile: RobotProfile) -> Scene:
 
 @cache
 def _simulated_bodies(key: str, robot: Embodiment) -> tuple[Body, ...]:
-    from legion_core.sim.plant import RobotPlant  # MuJoCo and Meta-World, which a robot's computer may lack
+    from legion_core.sim.composite import load_scene  # MuJoCo and Meta-World, which a robot's computer may lack
+    from legion_core.sim.plant import RobotPlant
 
-    return MujocoBodies(RobotPlant(key, robot=robot).model).bodies
+    plant = RobotPlant(key, robot=robot) if key in task_names() else RobotPlant(robot=robot, composite=load_scene(key))
+    return MujocoBodies(plant.model).bodies

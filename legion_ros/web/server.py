@@ -15,7 +15,7 @@ import websockets.asyncio.server
 
 from legion_core.errors import ConfigurationError
 
-CAMERA_M, LOOK_AT_M = (1.35, 1.1, 0.95), (0.45, 0.0, 0.2)
+CAMERA_M, LOOK_AT_M = (1.35, 1.25, 0.95), (0.35, 0.0, 0.25)
 """Where the operator looks from at first, in the frame of the robot's base."""
 
 
@@ -33,7 +33,7 @@ class PageServer(viser.ViserServer):
         if self.get_port() != port:  # viser takes the next one
             self.stop()
             raise ConfigurationError(f"web_port = {port} was taken while the page was started; choose another")
-        self.gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
+        self.gui.configure_theme(show_logo=False, show_share_button=False)
         self.initial_camera.position, self.initial_camera.look_at = CAMERA_M, LOOK_AT_M
 
     def request_share_url(self, verbose: bool = True) -> str | None:
@@ -65,9 +65,9 @@ def _require_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
+        why = (error.strerror or str(error)).partition(" (")[0]
         raise ConfigurationError(
-            f"web_port = {port} on web_host = {host!r}: {error.strerror or error}; choose others with --web-port"
-            " and --web-host"
+            f"web_port = {port} on web_host = {host!r}: {why}; choose others with --web-port and --web-host"
         ) from error
 
 

@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from legion_ros.diagnostics import MEND
 from legion_ros.web.history import Curves, Tally
 
-LINES = 8
+LINES = 10
 """How many replies and transcripts are shown."""
 EPISODES, LATENCIES = 600, 600
 """Rows of the plots: a minute of episodes at 10 Hz, five minutes of diagnostics at 2 Hz."""

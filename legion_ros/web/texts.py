@@ -18,13 +18,15 @@ def banner(state: PageState) -> str:
     """Emergency stop, task and guard."""
     stop = ""
     if state.e_stop:
-        stop = _bar(f"EMERGENCY STOP: {state.stop_reason or 'engaged'}", RED)
+        reason = "engaged" if state.stop_reason in ("", "none") else state.stop_reason
+        stop = _bar(f"EMERGENCY STOP: {reason}", RED)
     if state.stop_asked:
         stop += _bar(state.stop_asked, ORANGE)
     chips = [_chip(state.task or "no task", BLUE if state.task else GREY)]
-    if state.task and state.guard in GUARD_COLOURS:
+    acting = state.task and not state.e_stop
+    if acting and state.guard in GUARD_COLOURS:
         chips.append(_chip(f"guard: {state.guard}", GUARD_COLOURS[state.guard]))
-    if state.task and state.component:
+    if acting and state.component:
         chips.append(_chip(f"acts as in {state.component}, {state.certainty:.0%} sure", GREY))
     return f'<div id="legion-banner" style="padding:0.3em 0.5em">{stop}{"".join(chips)}</div>'
 
@@ -66,11 +68,11 @@ def health(reports: Iterable[Health]) -> str:
     rows = []
     for report in sorted(reports, key=lambda each: (-each.level, each.name)):
         word, colour = LEVELS.get(report.level, LEVELS[2])
-        mends = "".join(f"<div>→ {escape(mend)}</div>" for mend in report.mends)
-        name = f'<b style="color:{colour}">{escape(report.name.lstrip("/"))}</b> <i>{word}</i>'
-        rows.append(f'<div style="margin-bottom:0.3em">{name}<div>{escape(report.message)}</div>{mends}</div>')
+        mends = "".join(f'<div style="color:{BLUE}">→ {escape(mend)}</div>' for mend in report.mends)
+        name = f'<b style="color:{colour}" title="{word}">{escape(report.name.strip("/"))}</b>'
+        rows.append(f'<div style="margin-bottom:0.2em">{name}: {escape(report.message)}{mends}</div>')
     inner = "".join(rows) or "Nothing was reported yet."
-    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.8em">{inner}</div>'
+    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.75em;line-height:1.4">{inner}</div>'
 
 
 def _note(text: str) -> str:
