@@ -23,7 +23,7 @@ GROUPS = {
     "perception": ("real2sim_node",),
     "policy": ("policy_node",),
     "safety": ("sim2real_node", "watchdog_node"),
-    "operator": ("language_node", "voice_node", "mission_node", "web_node", "monitor_node"),
+    "operator": ("language_node", "voice_node", "mission_node", "web_node", "record_node", "monitor_node"),
 }
 EXPECTED = ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node", "language_node")
 """The nodes of every deployment."""
