@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "legion_ros"
-NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor", "record", "web")
+NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "mission", "monitor", "record", "web")
 DATA_FOLDERS = (
     "launch",
     "urdf",

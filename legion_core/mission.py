@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,6 @@ class Mission:
         for phrase in self.phrases:
             require(bool(phrase.strip()), "phrases", phrase, "sentences")
 
-    @classmethod
-    def of_tasks(cls, tasks: Sequence[str], title: str = "") -> Mission:
-        """A mission without a name: these tasks, one after the other.
-
-        Raises:
-            ConfigurationError: an unknown task, none, or too many.
-        """
-        return cls("", title or ", then ".join(tasks) or "nothing", tuple(MissionStep(task) for task in tasks))
-
 
 def load_mission(path: Path | str) -> Mission:
     """The mission in a YAML file, which names it.
@@ -113,6 +104,36 @@ def get_mission(name: str) -> Mission:
     if name not in missions:
         raise ConfigurationError(unknown("mission", name, missions))
     return missions[name]
+
+
+def parse_request(text: str) -> Mission:
+    """The mission that a request on `legion/mission/request` means: JSON with the `name` of one, or with `steps`.
+
+    A step is the name of a task, or a mapping as in a file.
+
+    Raises:
+        ConfigurationError: neither of them, or malformed; the message names key, value and what is allowed.
+    """
+    source = "mission request"
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{source} = {text[:80]!r}; allowed: a JSON object with name or steps") from error
+    if isinstance(wish, dict) and set(wish) == {"name"} and isinstance(wish["name"], str):
+        missions = load_missions()
+        if wish["name"] not in missions:
+            raise ConfigurationError(unknown("mission", wish["name"], missions))
+        return missions[wish["name"]]
+    if not isinstance(wish, dict) or not isinstance(wish.get("steps"), list):
+        raise ConfigurationError(f"{source} = {text[:80]!r}; allowed: a JSON object with name or steps")
+    steps = [{"task": step} if isinstance(step, str) else step for step in wish["steps"]]
+    title = wish.get("title") or ", then ".join(str(step.get("task")) for step in steps if isinstance(step, dict))
+    return from_mapping(Mission, {"name": "", **wish, "title": title, "steps": steps}, source)
+
+
+def request_of(mission: Mission) -> str:
+    """The request that means this mission, whether or not the listener has its file."""
+    return json.dumps(asdict(mission))
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -97,6 +97,10 @@ class MissionRun:
         self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, f"{mission.title} begins")
         self._attempt()
 
+    def refuse(self, why: str) -> None:
+        """Something was asked for that cannot be done: said, and the rest goes on."""
+        self.text = why
+
     def control(self, word: str) -> bool:
         """Obey pause, continue, skip, abort or again; False where there is nothing to do so with, or another word."""
         actions = {
@@ -133,8 +137,9 @@ class MissionRun:
     def observe(self, observation: Float32, now_s: float) -> Float32 | None:
         """Look at an observation (`FIELDS`); the action (4,) that answers it while this moves the hand, else None."""
         passed_s = 0.0 if self._last_s is None else min(max(now_s - self._last_s, 0.0), LONGEST_GAP_S)
-        self._last_s = now_s
-        self._detect(observation, passed_s)
+        if now_s != self._last_s:  # one that comes again tells nothing new
+            self._last_s = now_s
+            self._detect(observation, passed_s)
         if self.state is not MissionState.RUNNING:
             return None
         self._phase_s += passed_s

@@ -58,6 +58,9 @@ class DeploymentOptions:
     real_time_factor: float = _option(1.0, "simulated seconds a second, 0.05 to 20 (driver mujoco)")
     task: str = _option("reach", "scene that the simulator begins with (drivers mujoco, gazebo)", task_names())
     seed: int = _option(0, "seed of the simulator's first scene (driver mujoco)")
+    scene: str = _option(
+        "", "composite scene with the objects of several tasks: a name in config/scenes or a YAML file (driver mujoco)"
+    )
     follow_task: bool = _option(True, "the simulator changes its scene with the task (driver mujoco)")
     gap: str = _option(
         "", "reality gap between simulator and graph: a YAML file such as config/gap.yaml (driver mujoco)"
@@ -94,6 +97,7 @@ class DeploymentOptions:
             "viewer": self.viewer,
             "lockstep": self.lockstep,
             "gap": bool(self.gap),
+            "scene": bool(self.scene),
             "real_time_factor": self.real_time_factor != 1.0,
         }
         if driver != "mujoco":
@@ -142,7 +146,7 @@ class DeploymentOptions:
     @property
     def profile_name(self) -> str:
         """The profile's name, or the absolute path of its file, as nodes need not share this folder."""
-        return str(Path(self.robot).resolve()) if self.robot.endswith(PROFILE_SUFFIXES) else self.robot
+        return _name_or_path(self.robot)
 
     @property
     def root(self) -> str:
@@ -231,6 +235,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         node("sim2real_node", {**robot, **rate, **interface}, lifecycle=True),
         node("policy_node", policy, lifecycle=True),
         node("watchdog_node", {**robot, **interface}),
+        node("mission_node", {}, critical=False),
         node("monitor_node", {**robot, **policy}, critical=False),
     ]
     if driver == "mujoco":
@@ -246,6 +251,11 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
     if options.rviz:
         nodes.append(_rviz(options))
     return tuple(nodes)
+
+
+def _name_or_path(name: str) -> str:
+    """A name as it is; a file by its absolute path, as nodes need not share this folder."""
+    return str(Path(name).resolve()) if name.endswith(PROFILE_SUFFIXES) else name
 
 
 def _into(root: str, *names: str) -> tuple[tuple[str, str], ...]:
@@ -266,6 +276,7 @@ def _simulator(options: DeploymentOptions) -> dict[str, Any]:
         "real_time_factor": options.real_time_factor,
         **_chosen(options, "task", "seed", "follow_task", "viewer"),
         **({"gap": str(Path(options.gap).resolve())} if options.gap else {}),
+        **({"scene": _name_or_path(options.scene)} if options.scene else {}),
     }
 
 
@@ -316,7 +327,7 @@ def _parse(name: str, text: str, hint: type) -> Any:
 
 NODE_NAMES = (
     *("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node"),
-    *("watchdog_node", "monitor_node", "record_node", "web_node"),
+    *("watchdog_node", "mission_node", "monitor_node", "record_node", "web_node"),
 )
 
 

@@ -53,6 +53,11 @@ class Problem(str, Enum):
         "The simulator was sent a command that it cannot obey.",
         "Give simulator and sim2real_node the same robot profile and command_interface.",
     )
+    BAD_REQUEST = (
+        "bad_request",
+        "A mission was asked for that there is not, or a word of control that means nothing at the moment.",
+        "See legion mission list, and docs/missions.md for what a request may hold.",
+    )
     BAD_EMBEDDING = (
         "bad_embedding",
         "A task embedding does not fit the policy: another size, or numbers that are not finite.",
@@ -61,7 +66,7 @@ class Problem(str, Enum):
     UNKNOWN_TASK = (
         "unknown_task",
         "The simulator has no scene for the task that was asked for.",
-        "Simulate one of the ten tasks, or set follow_task to false and keep the scene.",
+        "Simulate one of the ten tasks, or one of the composite scene; or set follow_task to false and keep the scene.",
     )
     DIVERGED = (
         "diverged",

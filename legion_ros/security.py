@@ -76,9 +76,22 @@ def operator_access(options: DeploymentOptions) -> Access:
     simulator = (topics.SIM_RESET, "mujoco_node/set_parameters") if profile.driver == "mujoco" else ()
     description = str(PurePosixPath(profile.state_topic).with_name("robot_description"))
     wanted = Access(
-        publish=(topics.INSTRUCTION, topics.E_STOP, "/parameter_events"),
+        publish=(
+            topics.INSTRUCTION,
+            topics.MISSION_REQUEST,
+            topics.MISSION_CONTROL,
+            topics.E_STOP,
+            "/parameter_events",
+        ),
         subscribe=(
-            *(topics.REPLY, topics.TASK, topics.EPISODE, topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED),
+            *(
+                topics.MISSION_STATE,
+                topics.REPLY,
+                topics.TASK,
+                topics.EPISODE,
+                topics.DIAGNOSTICS,
+                topics.DIAGNOSTICS_AGGREGATED,
+            ),
             *(profile.state_topic, profile.gripper.state, *scene, "/clock", "clock", "robot_description", description),
         ),
         reply=(f"~/{TYPE_SERVICE}",),
@@ -151,6 +164,13 @@ def _own(node: str, options: DeploymentOptions) -> Access:
             ),
             subscribe=(commanded, gripper.command, *((topics.TASK,) if options.follow_task else ())),
             reply=(topics.SIM_RESET,),
+        ),
+        "mission_node": Access(
+            publish=(topics.DIAGNOSTICS, topics.TASK_REQUEST, topics.MISSION_STATE, topics.ACTION),
+            subscribe=(
+                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL),
+                *(topics.TASK, topics.E_STOP, topics.OBSERVATION),
+            ),
         ),
         "record_node": Access(
             publish=(topics.DIAGNOSTICS,),

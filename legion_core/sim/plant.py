@@ -62,7 +62,7 @@ class RobotPlant:
 
     def __init__(
         self,
-        task: str,
+        task: str = "reach",
         *,
         seed: int | None = None,
         period_s: float = PERIOD_S,
@@ -96,8 +96,18 @@ class RobotPlant:
         Raises:
             TaskError: the scene has it not.
         """
-        self._scene(task)
+        self.check(task)
         return self._begin(task)
+
+    def check(self, task: str) -> None:
+        """Whether it can be asked for that task.
+
+        Raises:
+            TaskError: an unknown task, or one that the composite scene has not.
+        """
+        if self._shared and task not in self._scenes:
+            raise TaskError(f"scene {self._shared.scene.name}: {unknown('task', task, self._scenes)}")
+        get_task(task, "ten")
 
     def _begin(self, task: str) -> PlantState:
         self.task = task
@@ -187,9 +197,8 @@ class RobotPlant:
 
     def _scene(self, task: str) -> ServoTask:
         if task not in self._scenes:
-            if self._shared:
-                raise TaskError(f"scene {self._shared.scene.name}: {unknown('task', task, self._scenes)}")
-            scene = make_task(get_task(task, "ten").name, "iiwa7", "servo", self._frame_skip, self.robot)
+            self.check(task)
+            scene = make_task(task, "iiwa7", "servo", self._frame_skip, self.robot)
             assert isinstance(scene, ServoTask)
             scene.model.actuator_dynprm[_SERVOS, 0] = self._lag_s
             self._scenes[task] = scene

@@ -1,4 +1,4 @@
-"""`legion`: deploy, say, status, stop, record, replay, train, evaluate, import, report, bench, doctor, security."""
+"""`legion`: deploy, say, mission, status, stop, record, replay, train, evaluate, import, report, bench, doctor, security."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from legion_core.errors import LegionError
 COMMANDS = {
     "deploy": "start the deployment graph and leave it up until Ctrl-C",
     "say": "give a running deployment its next task",
+    "mission": "run several tasks one after the other, and say how they go",
     "status": "show how a running deployment is, part by part, and how to mend what is wrong",
     "stop": "engage or clear the emergency stop of one deployment, or of all",
     "record": "write everything a running deployment says to an MCAP file",

@@ -29,6 +29,7 @@ from std_srvs.srv import Trigger
 
 from legion_core.config import require
 from legion_core.errors import ConfigurationError, SimulationError, TaskError
+from legion_core.sim.composite import load_scene
 from legion_core.sim.plant import RESET_GAP_S, PlantState, RobotPlant
 from legion_core.sim.reality_gap import GappedRobot, RealityGap
 from legion_core.spaces import Vector
@@ -73,6 +74,9 @@ class MujocoSettings(ControlPathSettings):
     )
     task: str = parameter("reach", "Task whose scene is simulated", choices=task_names(), dynamic=True)
     seed: int = parameter(0, "Seed of the scene's layout", minimum=0, maximum=2**31 - 1, dynamic=True)
+    scene: str = parameter(
+        "", "Composite scene with the objects of several tasks: a name in config/scenes or a YAML file; empty: none"
+    )
     follow_task: bool = parameter(True, "Change the scene when legion/task names another task")
     episode_steps: int = parameter(
         0, "End the episode at success or after so many steps; 0: it goes on", minimum=0, maximum=100_000
@@ -95,7 +99,8 @@ class MujocoNode(Node):
         self._simulated_time = self._lockstep or settings.real_time_factor != 1.0
         self._profile = profile_of(settings)
         period_s, robot = 1.0 / self._profile.rate_hz, self._profile.embodiment()
-        self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=period_s, robot=robot)
+        scene = load_scene(settings.scene) if settings.scene else None
+        self._plant = RobotPlant(settings.task, seed=settings.seed, period_s=period_s, robot=robot, composite=scene)
         self._gap = GappedRobot(self._plant, _gap(settings, self._profile)) if settings.gap else None
         self._seen_s = math.nan
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -190,8 +195,14 @@ class MujocoNode(Node):
     # episodes
 
     def _on_task(self, message: String) -> None:
-        """A new scene for another task, and for one that is done already: nothing would be left to do."""
+        """A new scene for another task, and for one that is done already: nothing would be left to do.
+
+        In a composite scene nothing moves: from now on that task's object and goal are told, as a camera would.
+        """
         task = message.data
+        if task and self._settings.scene:
+            self._switch(task)
+            return
         if not task or (task == self._plant.task and not self._succeeded):
             return
         results = self.set_parameters([Parameter("task", value=task), Parameter("seed", value=self._seed + 1)])
@@ -200,10 +211,21 @@ class MujocoNode(Node):
         else:
             self._diagnostics.error(results[0].reason, Problem.UNKNOWN_TASK)
 
+    def _switch(self, task: str) -> None:
+        try:
+            self._plant.switch(task)
+        except TaskError as error:
+            self._diagnostics.error(str(error), Problem.UNKNOWN_TASK)
+            return
+        self._task = task
+        self._succeeded = self._done = False
+
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         given = {each.name: each.value for each in parameters}
         try:
-            self._task = get_task(given.get("task", self._task), "ten").name
+            task = get_task(given.get("task", self._task), "ten").name
+            self._plant.check(task)
+            self._task = task
         except TaskError as error:
             return SetParametersResult(successful=False, reason=str(error))
         self._seed = given.get("seed", self._seed)
@@ -264,7 +286,7 @@ class MujocoNode(Node):
         """The poses of all bodies as rows x, y, z, qw, qx, qy, qz in the sim frame; the name is that of the scene."""
         data = self._plant.data
         poses = np.hstack((data.xpos, data.xquat)).ravel()
-        self._bodies_publisher.publish(named_vector(stamp, (self._plant.task,), poses))
+        self._bodies_publisher.publish(named_vector(stamp, (self._settings.scene or self._plant.task,), poses))
         self._drawn_at = time.monotonic()
 
     def _messages(self, state: PlantState, stamp: Time) -> list[tuple[Publisher, Any]]:
@@ -330,6 +352,7 @@ class MujocoNode(Node):
 
 
 def _gap(settings: MujocoSettings, profile: RobotProfile) -> RealityGap:
+    require(not settings.scene, "gap", settings.gap, f"none in a composite scene ({settings.scene})")
     require(settings.mode == "realtime", "gap", settings.gap, "none in lockstep, which waits for what is lost")
     require(profile.sync == "latest", "gap", settings.gap, "none with sync exact; robot mujoco_gap has sync latest")
     return RealityGap.load(settings.gap)
@@ -348,16 +371,16 @@ class _Viewer:
         import mujoco.viewer  # needs a window system, which a robot's computer has not
 
         self._launch = mujoco.viewer.launch_passive
-        self._task = ""
+        self._model: Any = None
         self._handle: Any = None
 
     def show(self, plant: RobotPlant) -> None:
         """Draw the present state."""
-        if plant.task != self._task:
+        if plant.model is not self._model:
             if self._handle is not None:
                 self._handle.close()
             self._handle = self._launch(plant.model, plant.data, show_left_ui=False, show_right_ui=False)
-            self._task = plant.task
+            self._model = plant.model
             camera = self._handle.cam
             camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = VIEW
         if self._handle is not None and self._handle.is_running():

@@ -16,6 +16,7 @@ from sensor_msgs.msg import JointState
 from legion_core.embodiment import Embodiment
 from legion_core.errors import LegionError, SpaceError
 from legion_core.spaces import Vector
+from legion_core.tasks import task_names
 from legion_ros import topics
 from legion_ros.qos import Inbox
 from legion_ros.reading import RobotReader

@@ -1,0 +1,140 @@
+"""The composite missions: how many are completed, and whether the detector agrees with the simulator's own rules.
+
+    python benchmarks/bench_missions.py [--loop direct|ros] [--mission NAME ...] [--episodes 20] [--seed 2000000]
+
+`direct` runs simulator, bridge, policy and mission logic in one loop; `ros` the whole graph in lockstep, asked for a
+mission by its request. A mission is complete when the detector saw every step succeed. It was wrong where it said so
+before the simulator's own rule had held, and blind where an attempt that the simulator's rule calls solved timed out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from legion_core.bundle import PolicyBundle
+from legion_core.mission import Mission, get_mission, request_of
+from legion_core.mission_loop import run_mission
+from legion_core.policy import LegionPolicy
+from legion_core.sim.composite import load_scene
+from legion_core.sim.plant import RobotPlant
+from legion_sim2real.bridge import BridgeFactory
+
+FINAL_SEED = 2_000_000
+MISSIONS = ("clear_the_table", "make_coffee")
+MISSION_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One mission in one layout."""
+
+    mission: str
+    seed: int
+    complete: bool
+    attempts: tuple[int, ...]
+    seconds: float
+    wrong: tuple[str, ...]
+    text: str
+
+
+def direct(mission: Mission, seeds: range) -> Iterator[Row]:
+    """Without ROS."""
+    bundle = PolicyBundle.load()
+    bridge, policy = BridgeFactory(spec=bundle.spec)(), LegionPolicy(bundle)
+    plant = RobotPlant(composite=load_scene(mission.scene), robot=bridge.robot)
+    for seed in seeds:
+        done = run_mission(mission, plant, bridge, policy, seed)
+        attempts = tuple(step.attempt for step in done.steps)
+        text = f"at the end: {', '.join(done.kept)}"
+        yield Row(mission.name, seed, done.succeeded, attempts, sum(s.seconds for s in done.steps), done.false, text)
+
+
+def through_ros(mission: Mission, seeds: range) -> Iterator[Row]:
+    """The whole graph in lockstep."""
+    from legion_ros.client import LegionClient
+    from legion_ros.deployment import DeploymentOptions, deployment_graph
+    from legion_ros.missions import Missions
+    from legion_ros.starter import Starter
+
+    options = DeploymentOptions(scene=mission.scene, lockstep=True)
+    with Starter(deployment_graph(options)) as starter, LegionClient() as client:
+        for _ in starter.wait_ready():
+            pass
+        missions, judge = Missions(client), _Judge(client)
+        for seed in seeds:
+            client.reset_simulator(seed=seed)
+            judge.restart()
+            for told in missions.carry_out(request_of(mission)):
+                judge.hear(told)
+            steps = told["steps"]
+            attempts, seconds = tuple(s["attempt"] for s in steps), sum(s["seconds"] for s in steps)
+            yield Row(mission.name, seed, told["state"] == "succeeded", attempts, seconds, judge.wrong, told["text"])
+
+
+class _Judge:
+    """Compares the detector's word, as it comes, with the simulator's reports."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._solved: set[str] = set()
+        client.on_episode = self._on_episode
+        self.restart()
+
+    def restart(self) -> None:
+        self._solved.clear()
+        self.wrong: tuple[str, ...] = ()
+
+    def _on_episode(self, episode: Any) -> None:
+        if episode.success and self._client.task:
+            self._solved.add(self._client.task)
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Every step that has succeeded must have been solved by the simulator's own rule, too."""
+        self._client.wait(lambda: self._unsolved(told) == (), 0.5)  # its report may come after the detector's word
+        self.wrong = tuple(sorted({*self.wrong, *self._unsolved(told)}))
+
+    def _unsolved(self, told: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(s["task"] for s in told["steps"] if s["state"] == "succeeded" and s["task"] not in self._solved)
+
+
+def main() -> None:
+    """Print a row an episode, then a table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loop", choices=("direct", "ros"), default="direct")
+    parser.add_argument("--mission", nargs="+", default=MISSIONS)
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=FINAL_SEED)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows: list[Row] = []
+    table = [f"loop {options.loop}, {options.episodes} layouts from seed {options.seed}", ""]
+    table += [
+        "| mission | complete | false successes | attempts beyond the first | simulated s | wall s |",
+        "|---" * 6 + "|",
+    ]
+    for name in options.mission:
+        loop, start, new = direct if options.loop == "direct" else through_ros, time.monotonic(), []
+        for row in loop(get_mission(name), range(options.seed, options.seed + options.episodes)):
+            print(row, flush=True)
+            new.append(row)
+        more = Counter(a - 1 for row in new for a in row.attempts if a > 1)
+        again = sum(count * times for count, times in more.items())
+        wrong, done = sum(len(row.wrong) for row in new), [row for row in new if row.complete]
+        simulated = sum(row.seconds for row in done) / max(len(done), 1)
+        wall = (time.monotonic() - start) / len(new)
+        table.append(f"| {name} | {len(done)}/{len(new)} | {wrong} | {again} | {simulated:.1f} | {wall:.1f} |")
+        rows += new
+    print("\n" + "\n".join(table))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
