@@ -56,6 +56,8 @@ class WebNode(Node):
         super().destroy_node()
 
     def _report(self) -> tuple[str, dict[str, object]]:
+        if not self.page.alive:
+            raise RuntimeError("the page's thread has ended; what it said is above")  # a new process mends it
         browsers = self.page.browsers
         state = f"{browsers} browsers" if browsers else "nobody looks"
         return state, {"url": self._url, "browsers": browsers, "rate_hz": self.page.frames.rate_hz()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 from rclpy.node import Node
 
@@ -49,8 +48,7 @@ class Page:
         self._views: dict[int, SceneView] = {}
         self._picture: Picture | None = None
         self._somebody = threading.Event()
-        self.server.on_client_connect(self._on_connect)
-        self.server.on_client_disconnect(self._on_disconnect)
+        self.server.on_client_connect(lambda _: self._somebody.set())
         self._ends = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -58,7 +56,7 @@ class Page:
     @property
     def browsers(self) -> int:
         """How many look."""
-        return len(self._views)
+        return len(self.server.get_clients())
 
     @property
     def alive(self) -> bool:
@@ -72,21 +70,22 @@ class Page:
         self._thread.join()
         self.server.stop()
 
-    def _on_connect(self, client: Any) -> None:
-        self._views[client.client_id] = SceneView(client)
-        self._somebody.set()
-
-    def _on_disconnect(self, client: Any) -> None:
-        self._views.pop(client.client_id, None)
-        if not self._views:
-            self._panel.release_talk()
-
     def _run(self) -> None:
         while not self._ends:
             self._somebody.wait()
             self._somebody.clear()
-            if self._views:
-                self._serve()
+            try:
+                if self._look_round():
+                    self._serve()
+            except Exception:
+                if self._node.context.ok():  # else the process ends, and every call of ROS fails
+                    raise
+
+    def _look_round(self) -> bool:
+        """A view for each browser that is there. Returns whether there is one."""
+        clients = self.server.get_clients()
+        self._views = {number: self._views.get(number) or SceneView(client) for number, client in clients.items()}
+        return bool(clients)
 
     def _serve(self) -> None:
         """From the first browser to the last."""
@@ -94,7 +93,7 @@ class Page:
         scene, self._picture = open_scene(self._node, self._profile), None
         panel, slow = _Due(1.0 / PANEL_HZ), _Due(1.0 / SLOW_HZ)
         try:
-            while self._views and not self._ends:
+            while self._look_round() and not self._ends:
                 began = time.monotonic()
                 self._draw(scene)
                 if panel.now(began):
@@ -107,6 +106,7 @@ class Page:
         finally:
             ears.close()
             scene.close()
+            self._panel.release_talk()
 
     def _draw(self, scene: Scene) -> None:
         """The newest picture into every view; one that came since is given what there is."""
@@ -116,7 +116,7 @@ class Page:
             self.frames.tick()
         if self._picture is None:
             return
-        for view in list(self._views.values()):
+        for view in self._views.values():
             if view.key != self._picture.key:
                 view.show(self._picture.key, self._picture.bodies, self._picture.base)
             elif picture is None:
@@ -129,8 +129,9 @@ class Page:
             self._map.clear()
         elif latent is not None:
             self._map.put(latent.z)
-        for view in list(self._views.values()) if markers else ():
-            view.mark(markers)
+        if markers is not None:
+            for view in self._views.values():
+                view.mark(markers)
         self._panel.show(self._state, self._map.svg())
 
 
