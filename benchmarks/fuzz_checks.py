@@ -224,12 +224,23 @@ class ReferenceArm:
         return None
 
     def check_speed(self, before: np.ndarray, after: np.ndarray, seconds: float, record: Record) -> Violation | None:
-        """Whether the hand was too fast on its way."""
-        share = np.linalg.norm(self._place(after)[0] - self._place(before)[0]) / seconds / self._limits.max_speed_m_s
-        if share > 1.0 + SPEED_SLACK + 1e-12 / seconds:
-            return Violation("Cartesian speed", f"{share:.6f} of the limit over {seconds} s")
-        record.put("Cartesian speed", float(share))
+        """Whether the hand moved or turned too fast on its way."""
+        (start, turned), (end, turning) = self._hand_pose(before), self._hand_pose(after)
+        for name, distance, limit in (
+            ("Cartesian speed", np.linalg.norm(end - start), self._limits.max_speed_m_s),
+            ("turning speed", np.linalg.norm(pinocchio.log3(turned.T @ turning)), self._limits.max_turn_rad_s),
+        ):
+            share = float(distance) / seconds / limit
+            if share > 1.0 + SPEED_SLACK + 1e-12 / seconds:
+                return Violation(name, f"{share:.6f} of the limit over {seconds} s")
+            record.put(name, share)
         return None
+
+    def _hand_pose(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) m and rotation (3, 3)."""
+        pinocchio.forwardKinematics(self._model, self._data, q)
+        place = pinocchio.updateFramePlacement(self._model, self._data, self._hand)
+        return place.translation.copy(), place.rotation.copy()
 
     def _place(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hand and tool (3,) m."""

@@ -18,7 +18,7 @@ import numpy as np
 from legion_core.spaces import ACTION_FIELDS, Vector
 from legion_sim2real.collision import CollisionChecker
 from legion_sim2real.interventions import Intervention, Level, worst
-from legion_sim2real.kinematics import ArmKinematics
+from legion_sim2real.kinematics import ArmKinematics, travel
 from legion_sim2real.limits import SafetyLimits
 from legion_sim2real.motion import JOINTS, STILL, JointMotion, Motion, standstill
 from legion_sim2real.proximity import ProximityWatch
@@ -32,13 +32,14 @@ SAME_RAD_S = 1e-6
 """Joint velocities that differ by less are the same."""
 SLACK = 1.000001
 """Speeds that exceed a limit by no more than this are rounding errors."""
-LONG_WAY_RAD = 0.03
-"""Where no joint needs more than this to come to rest, the hand's way there is straight to a millimetre or two."""
+LONG_WAY_M = 0.02
+"""Where the hand cannot get farther than this while it comes to rest, its way is straight to a millimetre or two."""
 NEARLY = 0.85
-"""While it brakes, the hand may get faster than it is up to this share of its speed limit, and no more: its way to rest
-is looked at in some moments only."""
+"""While it brakes, the hand may get faster than it is up to this share of its speed limits."""
+ALMOST = 0.98
+"""Nor may it be faster than this then, as its way to rest is looked at in some moments only."""
 HEADROOM = 0.95
-"""What is asked for stays this far below the hand's speed limit: on the way there the hand may be a little faster."""
+"""What is asked for stays this far below the hand's speed limits: on the way there the hand may be a little faster."""
 COLLISIONS = (Intervention.SELF_COLLISION, Intervention.OBSTACLE)
 
 
@@ -50,6 +51,8 @@ class Plan(NamedTuple):
     """The positions (7,) rad of the motion."""
     rest: list[float]
     """Where the joints (7,) rad come to rest."""
+    travel: float
+    """How far (m) the hand can get, at most, while they do."""
     excess: float
     """How far (m) outside workspace and table clearance the hand comes to rest; negative inside."""
 
@@ -64,14 +67,15 @@ class SafetyGuard:
         self.limits = limits
         self.counts: Counter[str] = Counter()
         self._kinematics = kinematics
-        self._proximity = ProximityWatch(limits, kinematics, checker)
         self._motion = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
+        self._proximity = ProximityWatch(limits, kinematics, checker, self._motion)
         self._stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
         self._walls = limits.workspace_low_m, limits.workspace_high_m
         self._lower, self._upper = kinematics.lower.tolist(), kinematics.upper.tolist()
         ends = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
         self._ends = np.stack(ends, axis=1).tolist()
         self._fastest = kinematics.velocity * limits.joint_velocity_scale
+        self._reach = kinematics.reach(kinematics.tool_offset)
         self._floor = limits.table_height_m + limits.table_clearance_m
         self._stop: tuple[Intervention, str] | None = None
         self._active = False
@@ -227,7 +231,7 @@ class SafetyGuard:
         joints = state.joint_positions.tolist()
         self._proximity.start(joints, now_s)
         self._start = now_s
-        here = Plan(standstill(joints), np.array(joints), joints, self._excess(joints))
+        here = Plan(standstill(joints), np.array(joints), joints, 0.0, self._excess(joints))
         return self._leave(here, now_s)
 
     def speed_factor(self, now_s: float) -> float:
@@ -254,13 +258,11 @@ class SafetyGuard:
 
     def limit_twist(self, twist: Vector, factor: float) -> Vector:
         """The twist (6,) of the hand, slowed in its own direction to the speed limits times `factor`."""
-        x, y, z, a, b, c = twist.tolist()
-        speed, turn = math.sqrt(x * x + y * y + z * z), math.sqrt(a * a + b * b + c * c)
-        excess = max(speed / self.limits.max_speed_m_s, turn / self.limits.max_turn_rad_s)
-        if excess <= factor:
+        share = self._share(twist)
+        if share <= factor:
             return twist
         self.note(Intervention.CARTESIAN_SPEED)
-        return twist * (factor / excess)
+        return twist * (factor / share)
 
     def send(self, velocity: Vector, jacobian: Vector, now_s: float, period: float, factor: float) -> Vector:
         """The next command (7,): as near to the joint `velocity` (7,) rad/s as the limits times `factor` allow.
@@ -282,8 +284,7 @@ class SafetyGuard:
             if objection in COLLISIONS:
                 break
         braking = self._motion.brake(self._plan.motion, period)
-        rest = Plan(braking, np.array(braking.position), self._plan.rest, self._plan.excess)
-        return self._leave(rest, now_s)
+        return self._leave(self._plan._replace(motion=braking, joints=np.array(braking.position)), now_s)
 
     def brake(self, now_s: float, period: float) -> Vector:
         """The next command (7,) of an arm that comes to rest and then stays.
@@ -292,25 +293,32 @@ class SafetyGuard:
         joints brake each on its own, so that what they add up to may grow before it ends.
         """
         assert self._plan is not None
-        jacobian = self._kinematics.jacobian(self._plan.joints)
-        braking, speed = self._stopping, self._speed_while_braking(self._stopping, jacobian)
-        if speed > self.limits.max_speed_m_s and self._speed_while_braking(self._motion, jacobian) < speed:
-            braking = self._motion
+        braking = self._stopping
+        if not self._surely_slow(self._plan) and self._share_while_braking(self._stopping) > 1.0:
+            braking = min(self._stopping, self._motion, key=self._share_while_braking)
         motion = braking.brake(self._plan.motion, period)
-        plan = Plan(motion, np.array(motion.position), braking.rest(motion), self._plan.excess)
-        return self._leave(plan, now_s)
+        rest = braking.rest(motion)
+        return self._leave(self._plan._replace(motion=motion, joints=np.array(motion.position), rest=rest), now_s)
 
-    def _speed_while_braking(self, braking: JointMotion, jacobian: Vector) -> float:
-        """The greatest speed (m/s) of the hand on the way to rest from the last command."""
+    def _share_while_braking(self, braking: JointMotion) -> float:
+        """The greatest share of the hand's speed limits that is used on the way to rest from the last command."""
         assert self._plan is not None
-        way = braking.way_to_rest(self._plan.motion)
-        return _largest_speed(jacobian, *(moment.velocity for moment in way))
+        return max(self._share_at(joints, velocity) for joints, velocity, _ in braking.way_to_rest(self._plan.motion))
+
+    def _share_at(self, joints: list[float], velocity: list[float]) -> float:
+        """The share of the hand's speed limits that is used at `joints` (7,) rad and `velocity` (7,) rad/s."""
+        return self._share(self._kinematics.twist(np.array(joints), np.array(velocity)))
+
+    def _share(self, twist: Vector) -> float:
+        """The share of the hand's speed limits that a `twist` (6,) uses."""
+        x, y, z, a, b, c = twist.tolist()
+        speed, turn = math.sqrt(x * x + y * y + z * z), math.sqrt(a * a + b * b + c * c)
+        return max(speed / self.limits.max_speed_m_s, turn / self.limits.max_turn_rad_s)
 
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
-        x, y, z = jacobian[:3].dot(velocity).tolist()
         joints = max(map(abs, (velocity / self._fastest).tolist()))
-        hand = math.sqrt(x * x + y * y + z * z) / (HEADROOM * self.limits.max_speed_m_s)
+        hand = self._share(jacobian.dot(velocity)) / HEADROOM
         wish: list[float] = velocity.tolist()
         if joints <= factor and hand <= factor:
             return wish
@@ -342,19 +350,22 @@ class SafetyGuard:
         motion = self._motion.towards(wish, self._plan.motion, period)
         rest = self._motion.rest(motion)
         past = [
-            (r > high and r > was) or (r < low and r < was)
-            for r, was, (low, high) in zip(rest, self._plan.rest, self._ends, strict=True)
+            not (low <= q <= high and low <= r <= high)
+            and (max(q, r) > max(high, here, was) or min(q, r) < min(low, here, was))
+            for q, r, here, was, (low, high) in zip(
+                motion.position, rest, self._plan.motion.position, self._plan.rest, self._ends, strict=True
+            )
         ]
         if any(past):
             self.note(Intervention.JOINT_POSITION)
             braking = self._motion.brake(self._plan.motion, period)
             motion = Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
             rest = _where(past, self._plan.rest, rest)
-        excess = self._excess(rest)
-        if (turn := _distance(motion.position, rest)) > LONG_WAY_RAD and excess > -turn:  # the hand's way is an arc
+        excess, way_m = self._excess(rest), travel(self._reach, motion.position, rest)
+        if way_m > LONG_WAY_M and max(excess, self._plan.excess) > -way_m / 2.0:  # the hand's way is an arc
             way = self._motion.way_to_rest(motion)
             excess = max(excess, *(self._excess(moment.position) for moment in way))
-        return Plan(motion, np.array(motion.position), rest, excess)
+        return Plan(motion, np.array(motion.position), rest, way_m, excess)
 
     def _objection(self, plan: Plan, now_s: float) -> Intervention | None:
         """What forbids `plan`, None where nothing does."""
@@ -363,21 +374,33 @@ class SafetyGuard:
             return Intervention.CARTESIAN_SPEED
         if plan.excess > self.limits.overshoot_m and plan.excess > self._plan.excess:
             return Intervention.STOPPING_DISTANCE
-        return self._proximity.objection(plan.rest, now_s)
+        return self._proximity.objection(plan.motion, plan.rest, now_s)
 
     def _too_fast(self, plan: Plan) -> bool:
-        """Whether the hand is faster than its limit after the plan, or would be while it brakes."""
-        velocity, peak, fastest = plan.motion.velocity, self._motion.peak(plan.motion), self.limits.max_speed_m_s
-        jacobian = self._kinematics.jacobian(plan.joints)
-        if _speed_bound(jacobian, velocity, peak) <= fastest:
+        """Whether the hand is faster than its limits after the plan, or would be while it brakes."""
+        if self._surely_slow(plan):
             return False
-        if (now := _largest_speed(jacobian, velocity, peak)) > fastest * SLACK:
-            return True
-        way, enough = self._motion.way_to_rest(plan.motion), max(now, NEARLY * fastest)
-        return _largest_speed(jacobian, *(moment.velocity for moment in way)) > NEARLY * fastest and any(
-            _largest_speed(self._kinematics.jacobian(np.array(position)), velocity) > enough
-            for position, velocity, _ in way
+        position, velocity, _ = plan.motion
+        now = max(self._share_at(position, velocity), self._share_at(position, self._motion.peak(plan.motion)))
+        enough = max(min(now, ALMOST), NEARLY)
+        return now > SLACK or any(
+            self._share_at(joints, speed) > enough for joints, speed, _ in self._motion.way_to_rest(plan.motion)
         )
+
+    def _surely_slow(self, plan: Plan) -> bool:
+        """Whether the hand keeps its speed limits on the way to rest in whichever order the joints get slower.
+
+        No lever in the Jacobian changes by more than the hand travels, and no axis by more than the joints turn.
+        """
+        velocity, peak, limits = plan.motion.velocity, self._motion.peak(plan.motion), self.limits
+        rate = sum(map(max, map(abs, velocity), map(abs, peak)))
+        jacobian = self._kinematics.jacobian(plan.joints).tolist()
+        if _speed_bound(jacobian[:3], velocity, peak) + plan.travel * rate > limits.max_speed_m_s:
+            return False
+        if rate <= limits.max_turn_rad_s:
+            return True
+        turn = float(sum(map(abs, map(sub, plan.rest, plan.motion.position))))
+        return _speed_bound(jacobian[3:], velocity, peak) + turn * rate <= limits.max_turn_rad_s
 
     def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
         """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
@@ -412,21 +435,15 @@ def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[
     return [a if choose else b for choose, a, b in zip(chosen, first, second, strict=True)]
 
 
-def _largest_speed(jacobian: Vector, *velocities: list[float]) -> float:
-    """The greatest speed (m/s) of the hand at any of the joint `velocities` (7,)."""
-    hands: list[list[float]] = np.array(velocities).dot(jacobian[:3].T).tolist()
-    return math.sqrt(max([x * x + y * y + z * z for x, y, z in hands]))
-
-
 def _distance(first: list[float], second: list[float]) -> float:
     """The greatest difference between numbers of equal rank."""
     return float(max(map(abs, map(sub, first, second))))
 
 
-def _speed_bound(jacobian: Vector, first: list[float], second: list[float]) -> float:
-    """What the hand's speed (m/s) cannot exceed while each joint's velocity is between zero and either of two (7,)."""
+def _speed_bound(rows: list[list[float]], first: list[float], second: list[float]) -> float:
+    """What the speed by three `rows` of a Jacobian cannot exceed, each joint between zero and either of two (7,)."""
     squares = 0.0
-    for row in jacobian[:3].tolist():
+    for row in rows:
         forth = back = 0.0
         for lever, a, b in zip(row, first, second):  # noqa: B905, which would take a third of the time
             most, least = lever * a, lever * b

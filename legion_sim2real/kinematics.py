@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from itertools import accumulate
+from operator import mul, sub
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +45,7 @@ class ArmKinematics:
 
     Attributes `description` and `tip` are those it was made of; `lower`, `upper` (rad) and `velocity` (rad/s), each
     (7,), are the limits of the description; `tool_length` (m) is how far the link `tool` (the tool centre) lies beyond
-    the tip.
+    the tip, `tool_offset` (m) how far it is from the last joint.
     One instance serves one thread: it reuses its workspace.
 
     Raises:
@@ -64,6 +66,7 @@ class ArmKinematics:
         pinocchio.framesForwardKinematics(self._model, self._data, pinocchio.neutral(self._model))
         placements = [self._data.oMf[self._model.getFrameId(name)] for name in (tip, tool)]
         self.tool_length = float(placements[0].actInv(placements[1]).translation[0])
+        self.tool_offset = float(np.linalg.norm(self._data.oMi[-1].actInv(placements[1]).translation))
         joints = [description.joint(name) for name in description.arm_joints]
         self.lower = np.array([joint.lower for joint in joints])
         self.upper = np.array([joint.upper for joint in joints])
@@ -87,6 +90,17 @@ class ArmKinematics:
     def _tip_pose(self) -> Pose:
         placement = self._pin.updateFramePlacement(self._model, self._data, self._tip).homogeneous
         return Pose(placement[:3, 3], placement[:3, :3])
+
+    def twist(self, q: Vector, velocity: Vector) -> Vector:
+        """Velocity (6,) of the tip at `q` (7,) rad and `velocity` (7,) rad/s: m/s, then rad/s, in world axes."""
+        self._pin.forwardKinematics(self._model, self._data, q, velocity)
+        twist: Vector = self._pin.getFrameVelocity(self._model, self._data, self._tip, self._aligned).vector
+        return twist
+
+    def reach(self, beyond_m: float) -> list[float]:
+        """How far (m) from each of the seven joints a point can be that is at most `beyond_m` from the last one."""
+        offsets = [float(np.linalg.norm(self.description.joint(name).xyz)) for name in self.description.arm_joints[1:]]
+        return list(accumulate(reversed(offsets), initial=beyond_m))[::-1]
 
     def rotation_error(self, target: Vector, rotation: Vector) -> Vector:
         """The rotation vector (3,) rad, in world axes, that turns `rotation` into `target` (3, 3 each)."""
@@ -122,6 +136,11 @@ class ArmKinematics:
             step = damped_least_squares(jacobian, error, 0.2 * (goal - q)).velocity
             q = np.clip(q + step * min(1.0, 0.2 / (np.abs(step).max() + 1e-12)), self.lower, self.upper)
         return q
+
+
+def travel(reach: list[float], start: list[float], end: list[float]) -> float:
+    """How far (m) a point within `reach` (7,) m of the joints can move, at most, between two postures (7,) rad."""
+    return float(sum(map(mul, reach, map(abs, map(sub, end, start)))))
 
 
 @cache

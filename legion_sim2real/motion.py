@@ -9,6 +9,8 @@ import ruckig
 JOINTS = 7
 SHARES = (0.08, 0.16, 0.24, 0.32, 0.4, 0.5, 0.6, 0.75)
 """Moments, as shares of the time to rest, at which the way there is looked at."""
+HALFWAY = 0.3
+"""The share of the time to rest in which a joint that brakes steadily covers half of its way."""
 STILL = [0.0] * JOINTS
 """No velocity; to be shared, so nobody may write to it."""
 
@@ -66,6 +68,12 @@ class JointMotion:
         """Where (7,) rad the joints come to rest when they brake from `motion` at once."""
         self._solve(STILL, motion, ruckig.Synchronization.No)
         position: list[float] = self._trajectory.at_time(self._trajectory.duration)[0]
+        return position
+
+    def halfway(self, motion: Motion) -> list[float]:
+        """Where (7,) rad the joints are after about half of their way to rest."""
+        self._solve(STILL, motion, ruckig.Synchronization.No)
+        position: list[float] = self._trajectory.at_time(HALFWAY * self._trajectory.duration)[0]
         return position
 
     def way_to_rest(self, motion: Motion) -> list[Motion]:

@@ -237,8 +237,11 @@ class Sim2Real:
         pose, jacobian = self._kinematics.forward_and_jacobian(self._robot)
         twist = np.empty(6)
         twist[:3] = target - pose.position
-        twist[3:] = self._kinematics.rotation_error(self._rotation, pose.rotation)
+        twist[3:] = error = self._kinematics.rotation_error(self._rotation, pose.rotation)
         twist *= rate
+        calm = limits.joint_acceleration_rad_s2 / rate  # turning faster, joints could not brake at this rate
+        if (turn := rate * math.sqrt(error.dot(error))) > calm:
+            twist[3:] *= calm / turn
         step = damped_least_squares(
             jacobian,
             self.guard.limit_twist(twist, factor),

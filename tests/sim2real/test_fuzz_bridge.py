@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from fuzz_checks import CommandChecks, Record
 
-from legion_sim2real import guard
 from legion_sim2real.guard import SafetyGuard
 from legion_sim2real.motion import JointMotion
 from legion_sim2real.proximity import ProximityWatch
@@ -50,17 +49,17 @@ def test_a_short_run_finds_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("owner", "name", "defect", "limit"),
     [
-        (ProximityWatch, "objection", lambda self, rest, now_s: None, "self-collision|obstacles"),
+        (ProximityWatch, "objection", lambda self, motion, rest, now_s: None, "self-collision|obstacles"),
         (JointMotion, "__init__", lambda self, a, j: make_motion(self, a, 1.05 * j), "joint jerk"),
         (JointMotion, "__init__", lambda self, a, j: make_motion(self, 1.05 * a, j), "joint acceleration"),
-        (guard, "_largest_speed", lambda jacobian, *velocities: 0.0, "Cartesian speed"),
+        (SafetyGuard, "_share", lambda self, twist: 0.0, "Cartesian speed|turning speed"),
         (SafetyGuard, "_excess", lambda self, joints: -1.0, "workspace and table"),
         (SafetyGuard, "check_release", lambda self, *stamps: True, "stop"),
         (
             JointMotion,
             "brake",
             lambda self, motion, period: self.towards(motion.velocity, motion, period),
-            "joint position",
+            "joint position|Cartesian speed",
         ),
         (SafetyGuard, "check_state", lambda self, state, now_s: True, "finite|exception|joint position|start|rest"),
     ],

@@ -48,6 +48,16 @@ def test_tool_turns_down_and_stays_down(make_arm, kinematics, calibration, home)
         assert np.linalg.norm(error) < 2e-3
 
 
+@pytest.mark.parametrize("joint", range(7))
+def test_hand_that_was_turned_away_comes_back_and_stays(make_arm, kinematics, calibration, home, joint):
+    arm = make_arm(start=home + 0.3 * np.eye(7)[joint])
+    down = calibration.rotation_to_world(HAND_ROTATION)
+    for step in range(110):
+        arm.act(STILL)
+        error = kinematics.rotation_error(down, kinematics.forward(arm.joints).rotation)
+        assert step < 100 or np.linalg.norm(error) < 2e-3
+
+
 def test_speed_scale_scales_the_displacement(make_arm, profile):
     def moved(speed_scale):
         arm = make_arm(config=dataclasses.replace(profile.sim2real, speed_scale=speed_scale))
