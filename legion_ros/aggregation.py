@@ -99,6 +99,16 @@ class Aggregator:
         if name == "sim2real_node":
             self._guard.count(values, now)
 
+    def value(self, node: str, key: str, default: str) -> str:
+        """A value of a node's newest report."""
+        report = self._nodes.get(node)
+        return report.values.get(key, default) if report else default
+
+    def troubles(self) -> dict[str, str]:
+        """What the nodes that are not well said last, by name."""
+        parts = {name: self._node(name) for name in sorted(self._nodes)}
+        return {name: part.message for name, part in parts.items() if part.level != OK}
+
     def statuses(self) -> list[DiagnosticStatus]:
         """The tree, each parent before its children."""
         root = f"{self._namespace}/{TREE}"

@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from legion_core.errors import DeploymentError
 from legion_ros import topics
 from legion_ros.aggregation import TREE
+from legion_ros.diagnostics import MEND
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.security import OPERATOR, enclave_arguments
@@ -61,6 +62,11 @@ class NodeStatus:
     message: str
     values: dict[str, str]
     received_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def mends(self) -> str:
+        """How to mend what is wrong at present; empty when nothing is."""
+        return " ".join(dict.fromkeys(text for key, text in self.values.items() if key.startswith(MEND)))
 
     @classmethod
     def of(cls, status: DiagnosticStatus) -> NodeStatus:

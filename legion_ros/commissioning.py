@@ -274,7 +274,7 @@ class Commissioning:
             yield Finding(WRONG, "nodes", f"no diagnostics of {', '.join(silent)}", "start the deployment")
         for name, status in sorted(seen.status.items()):
             if status.level > 0:
-                yield Finding(WRONG, name, status.message, "see its log and /diagnostics")
+                yield Finding(WRONG, name, status.message, status.mends or "see its log and /diagnostics")
             else:
                 yield Finding(GOOD, name, status.message)
 

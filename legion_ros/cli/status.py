@@ -51,11 +51,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _finding(name: str, status: NodeStatus) -> Finding:
     from legion_ros.aggregation import OK, WARN
-    from legion_ros.diagnostics import MEND
 
     state = GOOD if status.level == OK else ADVICE if status.level == WARN else WRONG
     figures = [text.format(float(status.values[key])) for key, text in FIGURES.items() if key in status.values]
     if "component" in status.values:
         figures.append(f"component {status.values['component']}")
-    mends = dict.fromkeys(text for key, text in status.values.items() if key.startswith(MEND))
-    return Finding(state, name, ", ".join([status.message, *figures]), " ".join(mends))
+    return Finding(state, name, ", ".join([status.message, *figures]), status.mends)

@@ -6,10 +6,9 @@ The poses are listened to only while somebody looks at the markers: watching mus
 from __future__ import annotations
 
 import os
-import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
@@ -22,7 +21,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.errors import SpaceError
 from legion_core.spaces import Vector
 from legion_ros import topics
-from legion_ros.aggregation import SILENT_S, Aggregator
+from legion_ros.aggregation import Aggregator
 from legion_ros.diagnostics import Diagnostics
 from legion_ros.latents import Latent, LatentReader
 from legion_ros.markers import SPHERES, MarkerPainter, Shown
@@ -49,26 +48,6 @@ class MonitorSettings:
     rate_hz: float = parameter(5.0, "Marker arrays a second", minimum=0.5, maximum=30.0)
 
 
-@dataclass
-class NodeHealth:
-    """The newest report of a node."""
-
-    level: int
-    message: str
-    rate: str
-    at: float = field(default_factory=time.monotonic)
-
-    def __str__(self) -> str:
-        age = time.monotonic() - self.at
-        silent = f"silent for {age:.1f} s; last: " if age > SILENT_S else ""
-        return f"{silent}{self.message}{self.rate}, {age:.1f} s ago"
-
-    @property
-    def healthy(self) -> bool:
-        """Whether the report is good and fresh."""
-        return self.level == 0 and time.monotonic() - self.at <= SILENT_S
-
-
 class MonitorNode(Node):
     """Listens only: the deployment works without it."""
 
@@ -90,10 +69,7 @@ class MonitorNode(Node):
         self._latent: Latent | None = None
         self._inboxes: dict[str, Inbox] = {}
         self._task, self._e_stop = "", False
-        self._guard = {"level": "unknown", "stop_reason": "none"}
-        self._nodes: dict[str, NodeHealth] = {}
-        self._root = f"{self.get_namespace().rstrip('/')}/"
-        self._aggregator = Aggregator(self._root.rstrip("/"))
+        self._health = Aggregator(self.get_namespace().rstrip("/"))
         self._tree_publisher = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, EVENT)
         self.create_timer(TREE_PERIOD_S, self._publish_tree)
         self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
@@ -113,18 +89,11 @@ class MonitorNode(Node):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self._aggregator.hear(status)
-            root, slash, name = status.name.rpartition("/")
-            if root + slash != self._root or name == NAME:
-                continue
-            rates = [f", {float(pair.value):.0f} Hz" for pair in status.values if pair.key == "rate_hz"]
-            level = int.from_bytes(status.level, "little")
-            self._nodes[name] = NodeHealth(level, status.message, "".join(rates))
-            self._guard |= {pair.key: pair.value for pair in status.values if pair.key in self._guard}
+            self._health.hear(status)
 
     def _publish_tree(self) -> None:
         if self._tree_publisher.get_subscription_count() > 0:
-            tree = DiagnosticArray(status=self._aggregator.statuses())
+            tree = DiagnosticArray(status=self._health.statuses())
             tree.header.stamp = self.get_clock().now().to_msg()
             self._tree_publisher.publish(tree)
 
@@ -164,18 +133,17 @@ class MonitorNode(Node):
             places=self._places,
             trail=self._trail,
             task=self._task,
-            stopped=self._guard["stop_reason"] if self._e_stop else "",
-            guard=self._guard["level"] if self._task else "",
+            stopped=self._health.value("sim2real_node", "stop_reason", "none") if self._e_stop else "",
+            guard=self._health.value("sim2real_node", "level", "unknown") if self._task else "",
             component=latent.task if latent else "",
             certainty=latent.certainty if latent else 0.0,
-            troubles=[f"{name}: {health}" for name, health in self._nodes.items() if not health.healthy],
+            troubles=[f"{name}: {message}" for name, message in self._health.troubles().items()],
         )
 
     def _report(self) -> tuple[str, dict[str, object]]:
-        values: dict[str, object] = {name: str(health) for name, health in sorted(self._nodes.items())}
-        values |= {"task": self._task or "none", "e_stop": self._e_stop, **self._guard}
-        troubled = ", ".join(name for name, health in sorted(self._nodes.items()) if not health.healthy)
-        return f"problems in {troubled}" if troubled else "all nodes are well", values
+        troubled = ", ".join(self._health.troubles())
+        text = f"problems in {troubled}" if troubled else "all nodes are well"
+        return text, {"task": self._task or "none", "e_stop": self._e_stop}
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def test_problems_and_the_emergency_stop_are_shown(bench: Any) -> None:
     def said() -> list[DiagnosticStatus]:
         return [status for report in reports for status in report.status if status.name == "/monitor_node"]
 
-    assert bench.until(lambda: "E-STOP" in text() and "policy_node: not finite, 50 Hz" in text())
+    assert bench.until(lambda: "E-STOP" in text() and "policy_node: not finite" in text())
     assert bench.until(lambda: any(s.message == "problems in policy_node" for s in said()))
     diagnostics(DiagnosticArray(status=[DiagnosticStatus(name="/policy_node", message="acting")]))
     assert bench.until(lambda: said()[-1].message == "all nodes are well")
