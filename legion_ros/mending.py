@@ -46,7 +46,7 @@ class Problem(str, Enum):
     BAD_ACTION = (
         "bad_action",
         "An action has other fields than dx, dy, dz and gripper.",
-        "Let policy_node alone publish legion/action: ros2 topic info -v legion/action.",
+        "Let only policy_node and mission_node publish legion/action: ros2 topic info -v legion/action.",
     )
     BAD_COMMAND = (
         "bad_command",

@@ -35,6 +35,7 @@ NODES = {
     "policy_node": "PolicySettings",
     "sim2real_node": "Sim2RealSettings",
     "watchdog_node": "WatchdogSettings",
+    "mission_node": "MissionSettings",
     "monitor_node": "MonitorSettings",
 }
 
