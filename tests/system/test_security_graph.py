@@ -19,6 +19,7 @@ from visualization_msgs.msg import MarkerArray
 from legion_ros import topics
 from legion_ros.deployment import DeploymentOptions, deployment_graph
 from legion_ros.security import OPERATOR, Access, access_of, operator_access
+from legion_ros.survey import survey
 
 CHOICES = {"namespace": "left", "real_time_factor": 0.5}
 LOOPBACK, GROUP = "127.0.0.1", "239.255.0.1"
@@ -59,8 +60,10 @@ def test_the_policy_allows_what_is_used_and_nothing_else(graph: tuple[Any, Any])
 
 def test_the_operator_uses_no_more_than_the_policy_allows(graph: tuple[Any, Any]) -> None:
     _, client = graph
-    client.spin(0.5)
-    used, allowed = used_by(client, OPERATOR, "/left"), operator_access(DeploymentOptions(**CHOICES))
+    options = DeploymentOptions(**CHOICES)
+    assert client.health(20.0), "as legion status asks"
+    survey(client, options.profile, 0.5)  # as legion doctor does
+    used, allowed = used_by(client, OPERATOR, "/left"), operator_access(options)
     for kind in ("publish", "subscribe", "reply", "request"):
         assert set(getattr(used, kind)) <= set(getattr(allowed, kind)), kind
 
