@@ -27,6 +27,7 @@ from websockets.exceptions import InvalidStatus
 
 from legion_core.errors import ConfigurationError
 from legion_core.mission import load_missions
+from legion_core.sim.composite import load_scene
 from legion_core.sim.plant import RobotPlant
 from legion_ros import topics
 from legion_ros.markers import SPHERES, MarkerPainter, Shown
@@ -127,10 +128,10 @@ def test_it_listens_only_while_somebody_looks(graph: Graph) -> None:
 def test_the_scene_is_sent_once_and_then_what_moves(graph: Graph, page: PageClient) -> None:
     publish = graph.talk(JointState, topics.SIM_STATE)
 
-    def send(plant: RobotPlant, change: float = 0.0) -> None:
+    def send(plant: RobotPlant, change: float = 0.0, scene: str = "") -> None:
         poses = np.hstack((plant.data.xpos, plant.data.xquat))
         poses[plant.model.body("hand").id, 0] += change
-        publish(named_vector(from_ns(1), (plant.task,), poses.ravel()))
+        publish(named_vector(from_ns(1), (scene or plant.task,), poses.ravel()))
 
     plant = RobotPlant("drawer-close", seed=1)
     hand = f"/scene/{plant.model.body('hand').id:03d}_hand"
@@ -161,6 +162,14 @@ def test_the_scene_is_sent_once_and_then_what_moves(graph: Graph, page: PageClie
 
     assert page.until(rebuilt)
     assert not any("drawer" in name for name in page.nodes)
+
+    table = RobotPlant("reach", seed=1, composite=load_scene("clear_the_table"))
+
+    def together() -> bool:
+        send(table, scene="clear_the_table")
+        return all(any(part in name for name in page.nodes) for part in ("windowb_a", "drawer_link"))
+
+    assert page.until(together)
 
 
 def test_who_comes_later_sees_the_same(graph: Graph, page: PageClient) -> None:
