@@ -12,6 +12,8 @@ import numpy as np
 
 from legion_core.spaces import ACTION_SCALE_M, Float32, Vector
 
+LABEL = "approach"
+"""What tells its actions from a policy's."""
 START_M = (0.0, 0.6, 0.2)
 """Where training began most tasks: above the middle of the table (hand, sim frame)."""
 RISE_M = 0.12

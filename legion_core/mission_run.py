@@ -81,7 +81,7 @@ class MissionRun:
         self._phase = _Phase.ENDING
         self._approach: Approach | None = None
         self._leaving = self._stopped = False
-        self._phase_s = 0.0
+        self._moved_s = self._tried_s = 0.0
         self._last_s: float | None = None
         self._task = self._foreign = ""
         self._detector: SuccessDetector | None = None
@@ -142,11 +142,12 @@ class MissionRun:
             self._detect(observation, passed_s)
         if self.state is not MissionState.RUNNING:
             return None
-        self._phase_s += passed_s
         if self._phase is _Phase.MOVING:
+            self._moved_s += passed_s
             self._count(passed_s)
             return self._move(observation)
         if self._phase is _Phase.TRYING:
+            self._tried_s += passed_s
             self._count(passed_s)
             self._judge()
         return None
@@ -182,12 +183,12 @@ class MissionRun:
         self._depart(self._settings.approach_m or START_M)
 
     def _depart(self, start_m: tuple[float, float, float] | None) -> None:
-        self._approach = Approach(start_m)
+        self._approach, self._moved_s, self._tried_s = Approach(start_m), 0.0, 0.0
         self._say()
         if self._task == "" and not self._asked:
-            self._go(_Phase.MOVING)
+            self._phase = _Phase.MOVING
         else:
-            self._go(_Phase.ENDING)
+            self._phase = _Phase.ENDING
             self._request("")
 
     def _answered(self, task: str) -> None:
@@ -195,15 +196,15 @@ class MissionRun:
         if self._asked or self.state is MissionState.PAUSED:
             return
         if self._phase is _Phase.ENDING and not task:
-            self._go(_Phase.MOVING)
+            self._phase = _Phase.MOVING
         elif self._phase is _Phase.STARTING and task == self._settings.task:
-            self._go(_Phase.TRYING)
+            self._phase = _Phase.TRYING
 
     def _move(self, observation: Float32) -> Float32 | None:
         assert self._approach is not None
         action = self._approach.act(observation[:3].astype(float), float(observation[_SEEN]))
         if action is not None:
-            if self._phase_s > APPROACH_TIMEOUT_S:
+            if self._moved_s > APPROACH_TIMEOUT_S:
                 self._fail("the hand did not get to where the step begins")
                 return None
             return action
@@ -215,7 +216,7 @@ class MissionRun:
         return None
 
     def _start(self) -> None:
-        self._go(_Phase.STARTING)
+        self._phase = _Phase.STARTING
         self._request(self._settings.task)
 
     def _judge(self) -> None:
@@ -223,7 +224,7 @@ class MissionRun:
         if self.success:
             step.state = "succeeded"
             self._next()
-        elif self._phase_s > self._settings.timeout_s:
+        elif self._tried_s > self._settings.timeout_s:
             self._fail(f"{step.task} was not done in {self._settings.timeout_s:g} s")
 
     def _fail(self, why: str) -> None:
@@ -262,9 +263,7 @@ class MissionRun:
         self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, "")
         self._say()
         if self._phase in (_Phase.STARTING, _Phase.TRYING):
-            tried_s = self._phase_s
             self._start()
-            self._phase_s = tried_s
         elif not self._asked:
             self._phase = _Phase.MOVING
         return True
@@ -296,9 +295,6 @@ class MissionRun:
     def _settings(self) -> MissionStep:
         assert self._mission is not None
         return self._mission.steps[self._index]
-
-    def _go(self, phase: _Phase) -> None:
-        self._phase, self._phase_s = phase, 0.0
 
     def _request(self, task: str) -> None:
         self._asked.append(task)

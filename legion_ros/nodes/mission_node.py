@@ -18,6 +18,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
+from legion_core.approach import LABEL
 from legion_core.errors import LegionError, SpaceError
 from legion_core.mission import parse_request
 from legion_core.mission_run import FIELDS, SETTLE_S, UNDER_WAY, MissionRun
@@ -133,7 +134,7 @@ class MissionNode(Node):
         action = self._run.observe(values, to_seconds(message.header.stamp))
         if action is not None:
             self._answered = True
-            self._action_publisher.publish(named_vector(message.header.stamp, ACTION_FIELDS, action, NAME))
+            self._action_publisher.publish(named_vector(message.header.stamp, ACTION_FIELDS, action, LABEL))
 
     def _tell(self) -> None:
         """The state where it has changed; how long the steps take is no change, but told now and then."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from legion_core.approach import LABEL
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import RecordingError, SpaceError
 from legion_core.policy import LegionPolicy, PolicyStep
@@ -302,6 +303,8 @@ class _Steps:
 
     def of(self, action: Message) -> tuple[Message, list[Float32]] | str:
         """The observation, and the embeddings that may have been in force, likeliest first; or why there is none."""
+        if action.value.header.frame_id == LABEL:
+            return "mission_node moved the hand between two attempts"
         observation = self._observations.get(stamp_ns(action))
         if observation is None:
             return "its observation is not in the recording"
