@@ -17,7 +17,6 @@ from legion_core.embodiment import Embodiment
 from legion_core.errors import LegionError, SpaceError
 from legion_core.spaces import Vector
 from legion_core.tasks import task_names
-from legion_core.tasks import task_names
 from legion_ros import topics
 from legion_ros.qos import Inbox
 from legion_ros.reading import RobotReader

@@ -1,0 +1,127 @@
+"""The page in a real browser: a task is typed, the arm moves on the screen, the buttons stop it."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from running import deployment
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("metaworld", reason="the simulator is not installed")
+pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+pytest.importorskip("viser", reason="the web extra is not installed")
+pytest.importorskip("playwright", reason="no browser can be driven")
+
+import imageio.v3 as imageio
+from chromium import FLAGS, find_chromium
+
+CHROMIUM = find_chromium()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: install one, or name it in CHROMIUM")
+SIZE = {"width": 900, "height": 500}
+"""Small: the scene is drawn without a graphics card."""
+SCENE = {"x": 340, "y": 0, "width": 220, "height": 500}
+"""Between the panels."""
+PATIENCE_MS = 120_000
+CHANGED = 0.003
+"""The share of the scene's pixels that differ when the arm has moved."""
+
+
+class Browser:
+    """The page, what it asked for, and what it said went wrong."""
+
+    def __init__(self, page: Any, client: Any) -> None:
+        self.page, self.client = page, client
+        self.asked: list[str] = []
+        self.errors: list[str] = []
+        page.on("request", lambda request: self.asked.append(request.url))
+        page.on("websocket", lambda connection: self.asked.append(connection.url))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def picture(self) -> np.ndarray:
+        """The scene as it is on the screen, (height, width, 3)."""
+        return np.asarray(imageio.imread(self.page.screenshot(clip=SCENE, timeout=PATIENCE_MS)))[..., :3].astype(int)
+
+    def changes(self, timeout_s: float = 90.0) -> bool:
+        """Whether the picture changes: the arm moves."""
+        before, end = self.picture(), time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if changed(before, self.picture()) > CHANGED:
+                return True
+        return False
+
+    def say(self, sentence: str) -> None:
+        """Type a sentence and press Enter."""
+        box = self.page.get_by_role("textbox").first
+        box.fill(sentence)
+        box.press("Enter")
+
+    def wait_for(self, part: str, text: str) -> None:
+        """Until that part of the panel holds that text."""
+        found = self.page.locator(f"#legion-{part}", has_text=re.compile(re.escape(text)))
+        found.wait_for(timeout=PATIENCE_MS)
+
+
+def changed(before: np.ndarray, after: np.ndarray) -> float:
+    """The share of pixels that differ clearly."""
+    return float((np.abs(before - after).max(axis=-1) > 40).mean())
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with deployment(web=True, web_port=port) as (_, client), sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        made = Browser(chromium.new_page(viewport=SIZE), client)
+        made.page.goto(f"http://127.0.0.1:{port}/", timeout=PATIENCE_MS)
+        made.wait_for("banner", "no task")
+        made.page.locator("#webgl-software-rendering button").click(timeout=PATIENCE_MS)
+        yield made
+        chromium.close()
+
+
+def test_a_typed_task_moves_the_arm_on_the_screen(browser: Browser) -> None:
+    browser.say("press the button")
+    browser.wait_for("lines", "understood")
+    browser.wait_for("banner", "button-press-topdown")
+    assert browser.changes()
+    assert browser.client.wait(lambda: browser.client.success is not None, 60.0)
+
+
+def test_the_buttons_stop_the_arm(browser: Browser) -> None:
+    press = browser.page.get_by_role("button", name="EMERGENCY STOP", exact=True)
+    browser.say("open the window")
+    browser.wait_for("banner", "window-open")
+    press.click(timeout=PATIENCE_MS)
+    browser.wait_for("banner", "EMERGENCY STOP: operator")
+    time.sleep(1.0)
+    before = browser.picture()
+    time.sleep(1.0)
+    assert changed(before, browser.picture()) <= CHANGED, "a stopped arm stands still on the screen too"
+    browser.page.get_by_role("button", name="Clear emergency stop").click(timeout=PATIENCE_MS)
+    browser.page.get_by_text("EMERGENCY STOP: operator").wait_for(state="hidden", timeout=PATIENCE_MS)
+    browser.page.get_by_role("button", name="Stop", exact=True).click(timeout=PATIENCE_MS)
+    browser.wait_for("banner", "no task")
+    assert browser.client.wait(lambda: browser.client.task == "", 20.0)
+
+
+def test_every_tab_has_something_to_tell(browser: Browser) -> None:
+    for tab, seen in (("Latent", "svg ellipse"), ("Plots", "#legion-tally td"), ("Health", "#legion-health b")):
+        browser.page.get_by_role("tab", name=tab).click(timeout=PATIENCE_MS)
+        browser.page.locator(seen).first.wait_for(timeout=PATIENCE_MS)
+
+
+def test_nothing_leaves_this_machine(browser: Browser) -> None:
+    assert {"http", "ws"} <= {urlsplit(url).scheme for url in browser.asked}
+    outside = [url for url in browser.asked if urlsplit(url).scheme not in ("data", "blob")]
+    assert {urlsplit(url).hostname for url in outside} == {"127.0.0.1"}
+    assert browser.errors == []
