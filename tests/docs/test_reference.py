@@ -50,8 +50,8 @@ def test_every_topic_is_there_with_type_users_and_meaning() -> None:
 
 def test_the_topics_are_those_of_the_nodes() -> None:
     rows = rows_of(section(graph.page(), "Topics"))
-    assert rows[topics.ACTION][1:4] == ["`sensor_msgs/JointState`", "reliable, newest", "policy_node"]
-    assert "sim2real_node" in rows[topics.ACTION][4]
+    assert rows[topics.OBSERVATION][1:4] == ["`sensor_msgs/JointState`", "reliable, newest", "real2sim_node"]
+    assert "policy_node" in rows[topics.OBSERVATION][4]
     assert rows[topics.TASK][1:4] == ["`std_msgs/String`", "reliable, latched", "language_node"]
     assert rows["lbr/joint_states"][1] == "`sensor_msgs/JointState`"
     assert "policy_node" in rows[topics.E_STOP][4]
