@@ -129,7 +129,7 @@ class Advice(NamedTuple):
 
 GUARD: dict[Intervention, Advice] = {
     Intervention.MALFORMED_ACTION: Advice(
-        "The action is no vector of four numbers.", "Let policy_node alone publish legion/action."
+        "The action is no vector of four numbers.", "Let policy_node and mission_node alone publish legion/action."
     ),
     Intervention.NON_FINITE_ACTION: Advice(
         "The action holds a number that is not finite.", "Check the bundle: legion doctor --policy FOLDER."
