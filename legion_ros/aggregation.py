@@ -41,13 +41,16 @@ SEVERITY = {Level.CLEAR: OK, Level.SLOW: OK, Level.HOLD: WARN, Level.STOP: ERROR
 
 @dataclass(frozen=True)
 class Stream:
-    """What flows between nodes: whose report tells its age, under which key, and what is wrong once it is too old."""
+    """What flows between nodes: whose report tells its age, under which key, and what is wrong once it is too old.
+
+    Without such a problem it may be of any age.
+    """
 
     group: str
     name: str
     node: str
     key: str
-    too_old: Problem
+    too_old: Problem | None = None
     limit_s: float = 2.0
 
 
@@ -55,6 +58,7 @@ STREAMS = (
     Stream("robot", "joint_states", "real2sim_node", "joint_state_age_s", Problem.NO_JOINT_STATES),
     Stream("perception", "object", "real2sim_node", "object_age_s", Problem.NO_OBJECT),
     Stream("policy", "observation", "policy_node", "observation_age_s", Problem.NO_OBSERVATION),
+    Stream("safety", "action", "sim2real_node", "action_age_s"),
 )
 
 
@@ -186,12 +190,11 @@ class _GuardWatch:
 
 def _stream(stream: Stream, age_s: float) -> Part:
     values: dict[str, object] = {"age_s": age_s}
-    if math.isnan(age_s):
-        return Part(ERROR, "nothing has come yet", values | _mend(stream.too_old))
     text = f"{1e3 * age_s:.0f} ms old" if age_s < 1.0 else f"{age_s:.1f} s old"
-    if age_s > stream.limit_s:
-        return Part(ERROR, text, values | _mend(stream.too_old))
-    return Part(OK, text, values)
+    text = "nothing has come yet" if math.isnan(age_s) else text
+    if stream.too_old is None or age_s <= stream.limit_s:
+        return Part(OK, text, values)
+    return Part(ERROR, text, values | _mend(stream.too_old))
 
 
 def _summary(parts: Mapping[str, Part]) -> Part:

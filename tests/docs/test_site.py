@@ -64,6 +64,12 @@ def test_what_is_no_page_is_named_and_not_linked(site: Path) -> None:
     assert not re.search(r'href="\.\./(config|legion_|urdf|examples)', page)
 
 
+def test_every_file_that_a_page_names_is_there() -> None:
+    for page in (ROOT / "docs").glob("*.md"):
+        for target in re.findall(r"\]\((\.\./[^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
 def test_the_tables_of_diagnostics_are_filled_in(site: Path) -> None:
     page = (site / "diagnostics.html").read_text(encoding="utf-8")
     assert "<code>no_controller</code>" in page

@@ -120,6 +120,15 @@ def test_what_is_too_old_is_an_error(
     assert values_of(status)[f"mend.{problem.value}"] == problem.mend
 
 
+@pytest.mark.parametrize(
+    ("age", "text"), [("nan", "nothing has come yet"), ("120.0", "120.0 s old"), ("0.02", "20 ms old")]
+)
+def test_actions_may_be_of_any_age(graph: Graph, age: str, text: str) -> None:
+    graph.say("sim2real_node", values=FRESH["sim2real_node"] | {"action_age_s": age})
+    status = graph.tree()["/LEGION/safety/action"]
+    assert (status.level, status.message) == (OK, text), "without a task there are none"
+
+
 def test_interventions_are_named_with_the_time_since_when(graph: Graph) -> None:
     for count in range(8, 14):
         graph.now += 0.5
