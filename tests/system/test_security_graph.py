@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,19 @@ from running import deployment
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
 pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+pytest.importorskip("viser", reason="the web extra is not installed")
 
 from visualization_msgs.msg import MarkerArray
+from web_client import PageClient
 
 from legion_ros import topics
 from legion_ros.deployment import DeploymentOptions, deployment_graph
 from legion_ros.security import OPERATOR, Access, access_of, operator_access
 from legion_ros.survey import survey
 
-CHOICES = {"namespace": "left", "real_time_factor": 0.5}
+with socket.create_server(("127.0.0.1", 0)) as _free:
+    PORT = _free.getsockname()[1]
+CHOICES = {"namespace": "left", "real_time_factor": 0.5, "web": True, "web_port": PORT}
 LOOPBACK, GROUP = "127.0.0.1", "239.255.0.1"
 """Fast DDS announces itself in a multicast group, which it joins on loopback."""
 
@@ -51,10 +56,11 @@ def test_the_policy_allows_what_is_used_and_nothing_else(graph: tuple[Any, Any])
     assert {"sim2real_node", "watchdog_node", "mujoco_node"} <= set(running)
     # who watches makes the monitor listen to poses
     watching = client.node.create_subscription(MarkerArray, topics.MARKERS, lambda message: None, 1)
-    for name in running:
-        allowed = access_of(specs[name], options)
-        client.wait(lambda name=name, allowed=allowed: used_by(client, name, "/left") == allowed, 15.0)
-        assert used_by(client, name, "/left") == allowed, name
+    with PageClient(f"http://127.0.0.1:{PORT}"):  # and web_node to everything that it shows
+        for name in running:
+            allowed = access_of(specs[name], options)
+            client.wait(lambda name=name, allowed=allowed: used_by(client, name, "/left") == allowed, 15.0)
+            assert used_by(client, name, "/left") == allowed, name
     client.node.destroy_subscription(watching)
 
 
