@@ -23,6 +23,8 @@ SETTLE_S = 0.3
 APPROACH_TIMEOUT_S = 15.0
 LONGEST_GAP_S = 0.5
 """Of a pause between two observations no more than this counts: a node that is restarted costs no attempt."""
+OTHERWISE_M = ((0.0, 0.0, 0.0), (0.05, -0.03, 0.04), (-0.05, -0.03, 0.04))
+"""Further attempts begin so far from where the first did: from the same place the policy would do the same again."""
 FIELDS = ObservationSpec(DEFAULT_FIELDS)
 """What is looked at of an observation."""
 
@@ -180,7 +182,9 @@ class MissionRun:
         """The next attempt of the present step begins with the way to its start."""
         step = self.steps[self._index]
         step.state, step.attempt = "running", step.attempt + 1
-        self._depart(self._settings.approach_m or START_M)
+        start, otherwise = self._settings.approach_m or START_M, OTHERWISE_M[(step.attempt - 1) % len(OTHERWISE_M)]
+        x, y, z = (place + change for place, change in zip(start, otherwise, strict=True))
+        self._depart((x, y, z))
 
     def _depart(self, start_m: tuple[float, float, float] | None) -> None:
         self._approach, self._moved_s, self._tried_s = Approach(start_m), 0.0, 0.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import cache
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from legion_core.errors import ConfigurationError, SimulationError, unknown
 from legion_core.resources import resource
 from legion_core.sim.metaworld_tasks import DRAWS, make_shared_task, scene_file
 from legion_core.sim.scene import metaworld_spec
-from legion_core.spaces import Vector
 from legion_core.tasks import get_task
 
 SCENES = "config/scenes"
+CLEARANCE_M = 0.005
+"""Two objects are at least so far apart."""
+
 LOOSE = ("push", "pick-place")
 """The tasks with a puck; one of them is in each scene, whose table and lights it brings."""
 FREE = "reach"
@@ -37,11 +40,13 @@ class _Kind:
 
     body: str
     joint: str
+    numbers: int = 3
+    """Length of Meta-World's layout vector."""
 
 
 KINDS = {
-    "push": _Kind("obj", "objjoint"),
-    "pick-place": _Kind("obj", "objjoint"),
+    "push": _Kind("obj", "objjoint", 6),
+    "pick-place": _Kind("obj", "objjoint", 6),
     "door-open": _Kind("door", "doorjoint"),
     "faucet-open": _Kind("faucetBase", "knob_Joint_1"),
     "drawer-close": _Kind("drawer", "goal_slidey"),
@@ -77,9 +82,11 @@ class CompositeScene:
     start_m: tuple[float, float, float] = (0.0, 0.6, 0.2)
 
     def __post_init__(self) -> None:
-        for task in self.tasks:
+        for task, where in self.tasks.items():
             if task not in KINDS:
                 raise ConfigurationError(unknown("task", task, KINDS))
+            right = len(where.low) == KINDS[task].numbers
+            require(right, f"tasks: {task}", where.low, f"{KINDS[task].numbers} numbers")
         loose = [task for task in self.tasks if task in LOOSE]
         require(len(loose) == 1, "tasks", list(self.tasks), f"exactly one of {', '.join(LOOSE)} among them")
 
@@ -103,7 +110,10 @@ def load_scene(name: str) -> CompositeScene:
     if not name.endswith(".yaml") and name not in scene_names():
         raise ConfigurationError(unknown("scene", name, scene_names()))
     path = Path(name) if name.endswith(".yaml") else resource(f"{SCENES}/{name}.yaml")
-    return from_mapping(CompositeScene, {**load_yaml(path), "name": path.stem}, str(path))
+    settings = load_yaml(path)
+    if "name" in settings:
+        raise ConfigurationError(f"{path}: name = {settings['name']!r}; allowed: none, the file names the scene")
+    return from_mapping(CompositeScene, {**settings, "name": path.stem}, str(path))
 
 
 class SharedScene:
@@ -121,7 +131,7 @@ class SharedScene:
         self.tasks = {
             task: make_shared_task(task, self.model, self.data, frame_skip, joint) for task, joint in joints.items()
         }
-        self._owners = self._root_bodies()
+        self._objects = [self._solid_geoms(root) for root in {KINDS[task].body for task in scene.tasks}]
         self._layouts = np.random.default_rng()
 
     def start(self, seed: int | None = None) -> None:
@@ -137,7 +147,7 @@ class SharedScene:
             mujoco.mj_forward(self.model, self.data)
             for task, where in self.scene.tasks.items():
                 self.tasks[task].place(np.array(where.low), np.array(where.high), self._layouts)
-            if self._clear():
+            if self.clear():
                 break
         else:
             raise SimulationError(f"scene {self.scene.name}: no layout without contact in {DRAWS} draws")
@@ -146,20 +156,23 @@ class SharedScene:
         for view in self.tasks.values():
             view.init_tcp = view.tcp_center
 
-    def _clear(self) -> bool:
+    def clear(self) -> bool:
         """Whether no two objects are nearer to each other than they may be."""
         mujoco.mj_forward(self.model, self.data)
-        bodies = self.model.geom_bodyid[self.data.contact.geom]
-        pairs = self._owners[bodies]
-        return not ((pairs > 0).all(axis=1) & (pairs[:, 0] != pairs[:, 1])).any()
+        return not any(
+            mujoco.mj_geomDistance(self.model, self.data, one, other, CLEARANCE_M, None) < CLEARANCE_M
+            for mine, theirs in combinations(self._objects, 2)
+            for one, other in product(mine, theirs)
+        )
 
-    def _root_bodies(self) -> Vector:
-        """For each body the object that it belongs to, 0 for none (nbody,)."""
-        roots = [self.model.body(KINDS[task].body).id for task in self.scene.tasks]
-        owners = np.zeros(self.model.nbody, int)
-        for body in range(1, self.model.nbody):
-            owners[body] = body if body in roots else owners[self.model.body_parentid[body]]
-        return owners
+    def _solid_geoms(self, root: str) -> list[int]:
+        """What of a body and those below it can be touched. (Of two fixed objects MuJoCo reports no contact.)"""
+        model, below = self.model, {self.model.body(root).id}
+        for body in range(model.nbody):
+            if model.body_parentid[body] in below:
+                below.add(body)
+        solid = (model.geom_contype | model.geom_conaffinity) > 0
+        return [geom for geom in range(model.ngeom) if solid[geom] and model.geom_bodyid[geom] in below]
 
 
 @cache

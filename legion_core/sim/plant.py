@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mujoco
@@ -53,7 +54,7 @@ class RobotPlant:
     joint command; `robot` the arm, by default the iiwa 7. `distance_left` (m) is what the task's success rule measures,
     NaN before the first step. Scenes are built when first asked for and kept, so changing the task back and forth is
     cheap. With a `composite` scene there is that one alone: a reset puts all its objects to their places, and `switch`
-    changes what is observed and leaves everything where it is.
+    changes what is observed and leaves everything where it is; `shared` is that scene, None without one.
 
     Raises:
         TaskError: an unknown task, or one that the composite scene has not.
@@ -74,8 +75,8 @@ class RobotPlant:
         if self._frame_skip < 1 or not np.isclose(self._frame_skip * _TIMESTEP_S, period_s):
             raise SimulationError(f"period_s = {period_s}; allowed: a positive multiple of {_TIMESTEP_S}")
         self.robot = robot or iiwa7()
-        self._shared = SharedScene(composite, self.robot, self._frame_skip) if composite else None
-        self._scenes: dict[str, ServoTask] = dict(self._shared.tasks) if self._shared else {}
+        self.shared = SharedScene(composite, self.robot, self._frame_skip) if composite else None
+        self._scenes: dict[str, ServoTask] = dict(self.shared.tasks) if self.shared else {}
         self._renderers: dict[str, OffscreenRenderer] = {}
         self._clock_s = -RESET_GAP_S
         self.robot_lag_s = robot_lag_s
@@ -86,7 +87,7 @@ class RobotPlant:
         """Start an episode: of `task` (the present one by default), in the layout of `seed` (the next one)."""
         task = task or self.task
         scene = self._scene(task)
-        (self._shared or scene).start(seed)
+        (self.shared or scene).start(seed)
         self._clock_s += RESET_GAP_S
         return self._begin(task)
 
@@ -105,8 +106,8 @@ class RobotPlant:
         Raises:
             TaskError: an unknown task, or one that the composite scene has not.
         """
-        if self._shared and task not in self._scenes:
-            raise TaskError(f"scene {self._shared.scene.name}: {unknown('task', task, self._scenes)}")
+        if self.shared and task not in self._scenes:
+            raise TaskError(f"scene {self.shared.scene.name}: {unknown('task', task, self._scenes)}")
         get_task(task, "ten")
 
     def _begin(self, task: str) -> PlantState:
@@ -146,6 +147,11 @@ class RobotPlant:
             goal_position=self.robot.to_world(seen.goal),
             object_stamp_s=self._clock_s,
         )
+
+    @property
+    def tasks(self) -> Mapping[str, ServoTask]:
+        """The scenes that are built; of a composite scene all its tasks."""
+        return self._scenes
 
     @property
     def time_s(self) -> float:
