@@ -129,6 +129,9 @@ class SafetyGuard:
 
     def take_notes(self) -> tuple[Intervention, ...]:
         """The interventions noted since the last call, which decide the `level`."""
+        if not self._noted:
+            self._level = Level.CLEAR
+            return ()
         noted = tuple(dict.fromkeys(self._noted))
         self._noted.clear()
         self._level = worst(noted)
@@ -382,16 +385,31 @@ class SafetyGuard:
             return False
         position, velocity, _ = plan.motion
         now = max(self._share_at(position, velocity), self._share_at(position, self._motion.peak(plan.motion)))
-        enough = max(min(now, ALMOST), NEARLY)
-        return now > SLACK or any(
-            self._share_at(joints, speed) > enough for joints, speed, _ in self._motion.way_to_rest(plan.motion)
+        if now > SLACK:
+            return True
+        way, enough = self._motion.way_to_rest(plan.motion), max(min(now, ALMOST), NEARLY)
+        return any(
+            bound > enough and self._share_at(joints, speed) > enough
+            for bound, (joints, speed, _) in zip(self._share_bounds(plan, way), way, strict=True)
         )
 
-    def _surely_slow(self, plan: Plan) -> bool:
-        """Whether the hand keeps its speed limits on the way to rest in whichever order the joints get slower.
+    def _share_bounds(self, plan: Plan, way: list[Motion]) -> list[float]:
+        """What the share of the hand's speed limits cannot exceed in the moments of a way, by the Jacobian before it.
 
-        No lever in the Jacobian changes by more than the hand travels, and no axis by more than the joints turn.
+        No lever in it changes by more than the hand travels, and no axis by more than the joints turn.
         """
+        joints, velocities = np.array([moment[:2] for moment in way]).transpose(1, 0, 2)
+        turned, rates = np.abs(joints - plan.joints), np.abs(velocities).sum(1)
+        squares = velocities.dot(self._kinematics.jacobian(plan.joints).T) ** 2
+        speeds = np.sqrt(squares[:, :3].sum(1)) + turned.dot(self._reach) * rates
+        turns = np.sqrt(squares[:, 3:].sum(1)) + turned.sum(1) * rates
+        bounds: list[float] = np.maximum(
+            speeds / self.limits.max_speed_m_s, turns / self.limits.max_turn_rad_s
+        ).tolist()
+        return bounds
+
+    def _surely_slow(self, plan: Plan) -> bool:
+        """Whether the hand keeps its speed limits on the way to rest in whichever order the joints get slower."""
         velocity, peak, limits = plan.motion.velocity, self._motion.peak(plan.motion), self.limits
         rate = sum(map(max, map(abs, velocity), map(abs, peak)))
         jacobian = self._kinematics.jacobian(plan.joints).tolist()
