@@ -37,6 +37,8 @@ NODES = {
     "watchdog_node": "WatchdogSettings",
     "mission_node": "MissionSettings",
     "monitor_node": "MonitorSettings",
+    "record_node": "RecordSettings",
+    "web_node": "WebSettings",
 }
 
 
