@@ -167,7 +167,8 @@ GUARD: dict[Intervention, Advice] = {
         "sim2real_node is not active.", "Wait for the controller, or activate the node (ros2 lifecycle set)."
     ),
     Intervention.INTERRUPTED: Advice(
-        "Commands came too late after each other.", "Free the processor, or raise max_period_s."
+        "A command came too late after the one before, or is the first after a pause.",
+        "Nothing after a pause; if it lasts, free the processor, or raise max_period_s.",
     ),
     Intervention.RAMP_IN: Advice("Speed ramps in after a start.", "Nothing: it ends by itself."),
     Intervention.WORKSPACE: Advice(

@@ -44,8 +44,9 @@ def run(options: argparse.Namespace) -> int:
             if heard
             else f"no deployment runs in {where}; legion deploy starts one"
         )
-    print(f"{client.task or 'no task'} ({where})")
     parts = {name.removeprefix(root): status for name, status in tree.items() if name.startswith(root)}
+    monitor = parts.get("operator/monitor_node")
+    print(f"task: {monitor.values.get('task') if monitor else 'unknown'} ({where})")
     return int(report([_finding(name, status) for name, status in parts.items() if "/" in name]) > 0)
 
 

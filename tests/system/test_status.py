@@ -24,7 +24,7 @@ def test_the_state_of_a_graph_in_one_screen(capsys: pytest.CaptureFixture[str]) 
         assert client.wait(lambda: client.status_value("policy_node", "rate_hz", 0.0) > 10.0, 20.0)
         code, said = status()
         assert (code, said.splitlines()[-1]) == (0, "nothing is wrong"), said
-        assert said.startswith("window-open (domain ")
+        assert said.startswith("task: window-open (domain ")
         assert "component 6 (window-open)" in said
         assert "log-likelihood -" in said
 
