@@ -191,6 +191,22 @@ def test_on_a_robot_old_poses_stop_the_observations(bench: Any, tmp_path: Path) 
     assert len(talk.observations) == 1
 
 
+def test_who_listens_is_told_what_an_observation_was_made_of(bench: Any, tmp_path: Path) -> None:
+    """Also of which picture, where an older one comes late."""
+    talk = Talk(bench, robot=own_profile(tmp_path, driver="ros2_control", sync="latest"))
+    origins = bench.listen(JointState, topics.OBSERVATION_ORIGIN)
+    bench.settle()
+    talk.scene(1000 * MS)
+    talk._object(pose_message(from_ns(950 * MS), "", OBJECT + 0.1))
+    bench.settle()
+    talk.joints(1010 * MS)
+    assert bench.until(lambda: origins and talk.observations)
+    assert origins[0].header.stamp == talk.observations[0].header.stamp == from_ns(1010 * MS)
+    told = dict(zip(origins[0].name, origins[0].position, strict=True))
+    assert math.isnan(told.pop("object2.age_s")), "there is none"
+    assert told == {"gripper.age_s": 0.01, "object.age_s": 0.01, "goal.age_s": 0.01}
+
+
 def test_a_robot_without_calibration_is_a_clear_error(bench: Any) -> None:
     with pytest.raises(ConfigurationError, match="calibration"):
         bench.start(Real2SimNode, robot="lbr")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legion_core.errors import ConfigurationError
-from legion_sim2real.filters import HandTrack, ObjectFilter, ObjectFilterConfig
+from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig
 from legion_sim2real.robot import load_profile
 
 CONFIG = load_profile("mujoco_gap").object_filter
@@ -126,3 +126,17 @@ def test_the_way_of_the_hand_is_interpolated():
 def test_nonsense_is_refused_by_name(key):
     with pytest.raises(ConfigurationError, match=f"{key} = "):
         dataclasses.replace(CONFIG, **{key: math.nan if key != "outliers" else 0})
+
+
+def test_a_filter_that_is_given_the_memory_of_another_goes_on_as_that_one() -> None:
+    rng, hand = np.random.default_rng(4), HandTrack()
+    first, second = ObjectFilter(CONFIG), ObjectFilter(CONFIG)
+    assert len(first.memory) == len(MEMORY)
+    for k in range(60):
+        now_s = 0.02 * k
+        hand.add(now_s, np.array((0.5, 0.005 * k, 0.2)))
+        measured = np.array((0.5, 0.005 * k, 0.1)) + 0.005 * rng.standard_normal(3)
+        second.memory = first.memory
+        found = [each.update(measured, now_s - 0.04, hand, now_s) for each in (first, second)]
+        assert found[0].tobytes() == found[1].tobytes()
+        assert first.memory.tobytes() == second.memory.tobytes()
