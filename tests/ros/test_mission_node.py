@@ -1,0 +1,156 @@
+"""mission_node between a stand-in for language_node and a hand that goes where it is told."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, String
+
+from legion_core.approach import LABEL
+from legion_core.spaces import ACTION_FIELDS, DEFAULT_FIELDS
+from legion_ros import topics
+from legion_ros.nodes.mission_node import MissionNode
+from legion_ros.qos import LATCHED
+from legion_ros.stamps import from_seconds
+from legion_ros.vector_messages import named_vector
+
+PERIOD_S = 0.02
+
+
+class Cell:
+    """The node, what it says, and everything that it needs."""
+
+    def __init__(self, bench: Any) -> None:
+        self.bench = bench
+        self.states = bench.listen(String, topics.MISSION_STATE, LATCHED)
+        self.requests = bench.listen(String, topics.TASK_REQUEST)
+        self.actions = bench.listen(JointState, topics.ACTION)
+        self.request = bench.talk(String, topics.MISSION_REQUEST)
+        self.control = bench.talk(String, topics.MISSION_CONTROL)
+        self.task = bench.talk(String, topics.TASK, LATCHED)
+        self.e_stop = bench.talk(Bool, topics.E_STOP, LATCHED)
+        self.observe = bench.talk(JointState, topics.OBSERVATION)
+        self.answered = self.acted = 0
+        self.now_s, self.solved = 10.0, False
+        self.hand = np.array((0.0, 0.7, 0.1))
+
+    @property
+    def newest(self) -> dict[str, Any]:
+        return dict(json.loads(self.states[-1].data)) if self.states else {}
+
+    def run(self, condition: Any, limit: int = 400) -> bool:
+        """Language answers, observations come, and the hand obeys, until the condition holds."""
+        for _ in range(limit):
+            for message in self.requests[self.answered :]:
+                self.task(message)
+            self.answered = len(self.requests)
+            for action in self.actions[self.acted :]:
+                self.hand = self.hand + 0.01 * np.array(action.position[:3])
+            self.acted = len(self.actions)
+            self.now_s += PERIOD_S
+            thing = (0.0, 0.8, 0.02) if self.solved else (0.3, 0.5, 0.02)
+            values = (*self.hand, *thing, 0, 0, 0, 0.0, 0.8, 0.02, 1.0)
+            self.observe(named_vector(from_seconds(self.now_s), DEFAULT_FIELDS, values))
+            self.bench.until(condition, 0.02)
+            if condition():
+                return True
+        return False
+
+    def step_states(self) -> list[str]:
+        return [step["state"] for step in self.newest["steps"]]
+
+
+@pytest.fixture
+def cell(bench: Any) -> Cell:
+    bench.start(MissionNode, settle_s=0.1)
+    cell = Cell(bench)
+    bench.settle()
+    return cell
+
+
+def ask(cell: Cell, **wish: Any) -> None:
+    cell.request(String(data=json.dumps(wish)))
+
+
+def test_it_runs_a_mission_to_its_end(cell: Cell) -> None:
+    ask(cell, steps=["push", "window-close"], title="Two things")
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    assert cell.newest["title"] == "Two things"
+    assert cell.step_states() == ["running", "waiting"]
+    cell.solved = True
+    assert cell.run(lambda: cell.newest["state"] == "succeeded")
+    assert cell.step_states() == ["succeeded", "succeeded"]
+    assert [message.data for message in cell.requests] == ["push", "", "window-close", ""]
+    for action in cell.actions:
+        assert action.header.frame_id == LABEL
+        assert list(action.name) == list(ACTION_FIELDS)
+        assert np.abs(action.position).max() <= 1.0
+
+
+def test_it_answers_nothing_while_a_task_is_set(cell: Cell) -> None:
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    cell.run(lambda: False, 5)
+    before = len(cell.actions)
+    cell.run(lambda: False, 20)
+    assert len(cell.actions) == before
+
+
+def test_an_emergency_stop_holds_it_and_it_goes_on(cell: Cell) -> None:
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    cell.e_stop(Bool(data=True))
+    assert cell.run(lambda: cell.newest["state"] == "held")
+    cell.e_stop(Bool(data=False))
+    assert cell.run(lambda: cell.newest["state"] == "running")
+    cell.solved = True
+    assert cell.run(lambda: cell.newest["state"] == "succeeded")
+
+
+def test_it_obeys_control_and_says_what_it_cannot_do(cell: Cell) -> None:
+    cell.control(String(data="pause"))
+    assert cell.run(lambda: "cannot be done now (idle)" in cell.newest.get("text", ""))
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    for word, state in (("pause", "paused"), ("continue", "running"), ("abort", "aborted")):
+        cell.control(String(data=word))
+        assert cell.run(lambda state=state: cell.newest["state"] == state)
+
+
+@pytest.mark.parametrize("task", ["drawer-close", ""])
+def test_a_task_of_somebody_else_ends_it(cell: Cell, task: str) -> None:
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    asked = len(cell.requests)
+    cell.task(String(data=task))
+    assert cell.run(lambda: cell.newest["state"] == "aborted")
+    assert cell.newest["task"] == task
+    assert len(cell.requests) == asked
+
+
+def test_it_tells_the_success_of_a_single_task(cell: Cell) -> None:
+    cell.task(String(data="push"))
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    assert not cell.newest["success"]
+    cell.solved = True
+    assert cell.run(lambda: cell.newest["success"])
+    assert cell.newest["state"] == "idle"
+
+
+@pytest.mark.parametrize("request_", ["", "{", '{"name": "nap"}', '{"steps": ["fly"]}'])
+def test_a_bad_request_is_refused_in_words(cell: Cell, request_: str) -> None:
+    cell.request(String(data=request_))
+    assert cell.run(lambda: "allowed" in cell.newest.get("text", ""))
+    assert cell.newest["state"] == "idle"
+
+
+def test_observations_that_are_none_move_nothing(cell: Cell) -> None:
+    ask(cell, steps=["push"])
+    cell.observe(named_vector(from_seconds(1.0), ("hand_x",), (0.0,)))
+    cell.observe(named_vector(from_seconds(1.1), DEFAULT_FIELDS, np.full(len(DEFAULT_FIELDS), np.nan)))
+    cell.bench.until(lambda: bool(cell.actions), 0.5)
+    assert not cell.actions

@@ -1,0 +1,76 @@
+"""A whole mission through the running graph in lockstep: from a sentence, over an emergency stop, to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from running import deployment
+
+pytest.importorskip("rclpy", reason="ROS 2 is not installed")
+pytest.importorskip("metaworld", reason="the simulator is not installed")
+pytest.importorskip("sentence_transformers", reason="the language model is not installed")
+
+from legion_core.mission import get_mission, request_of
+from legion_ros.missions import Missions
+
+MISSION = "clear_the_table"
+SEED = 21
+WAIT_S = 60.0
+
+
+class Scene:
+    """The graph with the mission's objects, and which of its tasks the simulator's own rules call solved."""
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.missions = client, Missions(client)
+        self.solved: set[str] = set()
+        client.on_episode = lambda episode: self.solved.add(client.task) if episode.success else None
+
+    def begin(self, seed: int) -> None:
+        self.client.reset_simulator(seed=seed)
+        self.solved.clear()
+
+    def wait(self, **wanted: Any) -> bool:
+        """Until the mission's state holds all that."""
+        return bool(self.client.wait(lambda: wanted.items() <= self.missions.newest.items(), WAIT_S))
+
+    def done(self) -> set[str]:
+        return {step["task"] for step in self.missions.newest["steps"] if step["state"] == "succeeded"}
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with deployment(scene=MISSION, lockstep=True) as (_, client):
+        yield Scene(client)
+
+
+def test_a_sentence_clears_the_table_over_an_emergency_stop(scene: Scene) -> None:
+    scene.begin(SEED)
+    assert scene.client.say("clear the table").accepted
+    assert scene.wait(mission=MISSION, state="running", task="drawer-close"), scene.missions.newest
+    scene.client.e_stop(True)
+    assert scene.wait(state="held"), scene.missions.newest
+    scene.client.e_stop(False)
+    assert scene.wait(state="succeeded"), scene.missions.newest
+    assert scene.done() == {step.task for step in get_mission(MISSION).steps}
+    assert scene.client.wait(lambda: scene.done() <= scene.solved, 2.0), "a success that the simulator does not know"
+
+
+def test_stop_aborts_it_and_nothing_moves_on(scene: Scene) -> None:
+    scene.begin(SEED + 1)
+    scene.missions.request(request_of(get_mission(MISSION)))
+    assert scene.wait(state="running", task="push"), scene.missions.newest
+    assert scene.client.say("stop").accepted
+    assert scene.wait(state="aborted", task=""), scene.missions.newest
+
+
+def test_pause_continue_and_again_by_sentences(scene: Scene) -> None:
+    scene.begin(SEED + 2)
+    scene.missions.request(request_of(get_mission(MISSION)))
+    assert scene.wait(state="running", task="push"), scene.missions.newest
+    for sentence, state in (("pause", "paused"), ("continue", "running")):
+        assert scene.client.say(sentence).accepted
+        assert scene.wait(state=state), scene.missions.newest
+    assert scene.wait(state="succeeded"), scene.missions.newest
