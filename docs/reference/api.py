@@ -9,28 +9,9 @@ from functools import partial
 
 PUBLIC = {
     "legion_core": (
-        *(
-            "policy",
-            "bundle",
-            "knowledge",
-            "language",
-            "embedding",
-            "tasks",
-            "spaces",
-            "success",
-            "mission",
-            "evaluation",
-        ),
-        *(
-            "sim",
-            "sim.plant",
-            "sim.reality_gap",
-            "mixture",
-            "learning.settings",
-            "learning.trainer",
-            "report",
-            "errors",
-        ),
+        *("policy", "bundle", "knowledge", "understanding", "language", "embedding", "phrases", "tasks", "spaces"),
+        *("mission", "mission_run", "success", "evaluation", "sim", "sim.plant", "sim.reality_gap", "mixture"),
+        *("learning.settings", "learning.trainer", "report", "errors"),
     ),
     "legion_sim2real": (
         *("bridge", "robot", "limits", "calibration", "camera", "registration", "kinematics", "real2sim", "sim2real"),
@@ -38,7 +19,7 @@ PUBLIC = {
     ),
     "legion_ros": (
         *("client", "deployment", "starter", "fleet", "security", "topics", "reply", "parameters", "diagnostics"),
-        *("aggregation", "mending", "evaluation"),
+        *("aggregation", "mending", "evaluation", "recording.recording", "recording.replay"),
     ),
 }
 """Modules that others may build on; names that begin with an underscore may change without notice."""
