@@ -22,7 +22,6 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import MarkerArray
-from web_client import PageClient
 from websockets.exceptions import InvalidStatus
 
 from legion_core.errors import ConfigurationError
@@ -36,6 +35,7 @@ from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import named_vector
+from legion_ros.web.client import PageClient
 from legion_ros.web.server import PageServer, own_page
 from legion_sim2real.robot import load_profile
 

@@ -17,12 +17,12 @@ pytest.importorskip("sentence_transformers", reason="the language model is not i
 pytest.importorskip("viser", reason="the web extra is not installed")
 
 from visualization_msgs.msg import MarkerArray
-from web_client import PageClient
 
 from legion_ros import topics
 from legion_ros.deployment import DeploymentOptions, deployment_graph
 from legion_ros.security import OPERATOR, Access, access_of, operator_access
 from legion_ros.survey import survey
+from legion_ros.web.client import PageClient
 
 with socket.create_server(("127.0.0.1", 0)) as _free:
     PORT = _free.getsockname()[1]

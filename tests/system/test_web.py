@@ -20,7 +20,8 @@ pytest.importorskip("viser", reason="the web extra is not installed")
 pytest.importorskip("playwright", reason="no browser can be driven")
 
 import imageio.v3 as imageio
-from chromium import FLAGS, find_chromium
+
+from legion_ros.web.chromium import FLAGS, find_chromium
 
 CHROMIUM = find_chromium()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: install one, or name it in CHROMIUM")

@@ -1,4 +1,4 @@
-"""Where a Chromium is, and how it draws without a graphics card."""
+"""Where a Chromium is, and how it draws without a graphics card: for tests, benchmark and pictures of the page."""
 
 from __future__ import annotations
 

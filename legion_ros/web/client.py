@@ -56,7 +56,7 @@ class PageClient:
     def look(self, timeout_s: float) -> bool:
         """Take one window of messages in; False if none comes in time."""
         try:
-            window = self._socket.recv(timeout=timeout_s)
+            window = self._socket.recv(timeout=timeout_s, decode=False)
         except TimeoutError:
             return False
         size = int.from_bytes(window[8:HEADER_BYTES], "little")
