@@ -197,6 +197,7 @@ def test_who_listens_is_told_what_an_observation_was_made_of(bench: Any, tmp_pat
     origins = bench.listen(JointState, topics.OBSERVATION_ORIGIN)
     bench.settle()
     talk.scene(1000 * MS)
+    bench.settle()
     talk._object(pose_message(from_ns(950 * MS), "", OBJECT + 0.1))
     bench.settle()
     talk.joints(1010 * MS)
