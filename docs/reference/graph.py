@@ -19,7 +19,7 @@ from legion_ros.security import OPERATOR, Access, access_of, operator_access
 from legion_sim2real.robot import RobotProfile
 from reference.markdown import GENERATED, code, table
 
-EVERY_NODE = {"web": True, "voice": "topic", "record": "run"}
+EVERY_NODE: dict[str, Any] = {"web": True, "voice": "topic", "record": "run"}
 """Options of a deployment with all nodes."""
 QUALITIES = {
     "STREAM": "reliable, newest",

@@ -52,4 +52,5 @@ def dataclass_in(hint: Any) -> type | None:
     """The dataclass that a field holds, if it holds one; those in a list do not count."""
     if typing.get_origin(hint) is tuple:
         return None
-    return next((each for each in (hint, *typing.get_args(hint)) if dataclasses.is_dataclass(each)), None)
+    types = (each for each in (hint, *typing.get_args(hint)) if isinstance(each, type))
+    return next((each for each in types if dataclasses.is_dataclass(each)), None)

@@ -66,7 +66,7 @@ def field_texts(cls: type) -> dict[str, str]:
     return texts
 
 
-def _keys(cls: type, files: Mapping[str, Mapping[str, Any]], group: str = "") -> Iterator[str]:
+def _keys(cls: type, files: Mapping[str, Any], group: str = "") -> Iterator[str]:
     """What the class says, a table of its fields with their values in the files, and its groups of fields."""
     groups, rows = [], []
     for f, hint in _fields(cls):
