@@ -15,11 +15,13 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from metaworld.asset_path_utils import full_V3_path_for
 
 from legion_core.config import from_mapping, load_yaml, require
 from legion_core.embodiment import Embodiment
 from legion_core.errors import ConfigurationError, SimulationError, unknown
 from legion_core.resources import resource
+from legion_core.sim.arm import CONTACT_GROUP, VISUAL_GROUP
 from legion_core.sim.metaworld_tasks import DRAWS, make_shared_task, scene_file
 from legion_core.sim.scene import metaworld_spec
 from legion_core.tasks import get_task
@@ -32,6 +34,15 @@ LOOSE = ("push", "pick-place")
 """The tasks with a puck; one of them is in each scene, whose table and lights it brings."""
 FREE = "reach"
 """The task that every scene has: it needs nothing but a goal."""
+
+
+MUG_RADIUS_M = 0.028
+MUG_PARTS = (
+    ("mug", (0.0, 0.0, 0.034), (1.0, 0.0, 0.0, 0.0)),
+    ("handle", (0.039, 0.0, 0.047), (0.7071, 0.7071, 0.0, 0.0)),
+)
+"""Mesh, place (m) and turn (w, x, y, z) of the parts of Meta-World's mug above its bottom."""
+CUP_COLOUR = (0.9, 0.9, 0.88, 1.0)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,9 @@ class Placement:
 class CompositeScene:
     """The tasks of a scene, each with where its object stands; `start_m` is the hand's first place (sim frame, m).
 
+    With `cup` the puck looks like a small cup: what can be touched and weighed of it stays the puck, which the policy
+    knows how to take.
+
     Raises:
         ConfigurationError: a task that has no object to place, or not exactly one of push and pick-place.
     """
@@ -80,6 +94,7 @@ class CompositeScene:
     name: str
     tasks: dict[str, Placement]
     start_m: tuple[float, float, float] = (0.0, 0.6, 0.2)
+    cup: bool = False
 
     def __post_init__(self) -> None:
         for task, where in self.tasks.items():
@@ -125,7 +140,7 @@ class SharedScene:
 
     def __init__(self, scene: CompositeScene, robot: Embodiment, frame_skip: int) -> None:
         self.scene = scene
-        self.model = copy.copy(_compiled(tuple(scene.tasks), robot))
+        self.model = copy.copy(_compiled(tuple(scene.tasks), scene.cup, robot))
         self.data = mujoco.MjData(self.model)
         joints = {FREE: KINDS[scene.loose].joint, **{task: KINDS[task].joint for task in scene.tasks}}
         self.tasks = {
@@ -176,12 +191,14 @@ class SharedScene:
 
 
 @cache
-def _compiled(tasks: tuple[str, ...], robot: Embodiment) -> mujoco.MjModel:
+def _compiled(tasks: tuple[str, ...], cup: bool, robot: Embodiment) -> mujoco.MjModel:
     loose = next(task for task in tasks if task in LOOSE)
     try:
         spec = metaworld_spec(scene_file(get_task(loose)), "iiwa7", "servo", robot)
         others = {KINDS[task].body: task for task in tasks if task != loose}
         sources = [_attach(spec, body, task) for body, task in others.items()]
+        if cup:
+            _dress_as_cup(spec)
         model = spec.compile()
     except ValueError as error:
         raise SimulationError(f"cannot build a scene of {', '.join(tasks)}: {error}") from error
@@ -208,3 +225,16 @@ def _attach(spec: Any, body: str, task: str) -> Any:
         if site.name not in taken:
             spec.worldbody.add_site(name=site.name, pos=site.pos, size=site.size, rgba=site.rgba)
     return source
+
+
+def _dress_as_cup(spec: Any) -> None:
+    """Show Meta-World's mug, as small as the puck, in place of the puck."""
+    puck = spec.geom("objGeom")
+    puck.group = CONTACT_GROUP
+    scale = puck.size[0] / MUG_RADIUS_M
+    meshes = Path(full_V3_path_for("objects/meshes/coffeemachine"))
+    for name, place, turn in MUG_PARTS:
+        spec.add_mesh(name=name, file=str(meshes / f"{name}.stl"), scale=[scale] * 3)
+        at = scale * np.array(place) - (0.0, 0.0, puck.size[1])
+        look = {"rgba": CUP_COLOUR, "group": VISUAL_GROUP, "contype": 0, "conaffinity": 0, "mass": 0.0}
+        spec.body("obj").add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, pos=at, quat=turn, **look)
