@@ -27,6 +27,8 @@ GROUPS = {
 }
 EXPECTED = ("real2sim_node", "policy_node", "sim2real_node", "watchdog_node", "language_node")
 """The nodes of every deployment."""
+PASSING = ("record_node",)
+"""Nodes that come and go as the operator pleases: their silence is no fault."""
 SILENT_S = 2.0
 """A node whose last report is older than this is stale."""
 LASTING_S = 1.2
@@ -110,11 +112,13 @@ class Aggregator:
 
     def troubles(self) -> dict[str, str]:
         """What the nodes that are not well said last, by name."""
+        self._forget()
         parts = {name: self._node(name) for name in sorted(self._nodes)}
         return {name: part.message for name, part in parts.items() if part.level != OK}
 
     def statuses(self) -> list[DiagnosticStatus]:
         """The tree, each parent before its children."""
+        self._forget()
         root = f"{self._namespace}/{TREE}"
         groups = {group: dict(self._parts(group)) for group in (*GROUPS, "other")}
         groups = {group: parts for group, parts in groups.items() if parts}
@@ -124,6 +128,11 @@ class Aggregator:
             tree.append(_status(f"{root}/{group}", summaries[group]))
             tree += [_status(f"{root}/{group}/{name}", part) for name, part in parts.items()]
         return tree
+
+    def _forget(self) -> None:
+        for name in PASSING:
+            if name in self._nodes and self._clock() - self._nodes[name].at > SILENT_S:
+                del self._nodes[name]
 
     def _parts(self, group: str) -> Iterator[tuple[str, Part]]:
         for name in self._members(group):

@@ -96,6 +96,15 @@ def test_who_is_silent_is_stale_and_its_group_in_error(graph: Graph) -> None:
     assert tree["/LEGION/safety"].level == ERROR
 
 
+def test_a_recorder_may_end_when_it_likes(graph: Graph) -> None:
+    graph.say("record_node", WARN, "disk nearly full")
+    assert graph.tree()["/LEGION/operator/record_node"].level == WARN
+    graph.now += 3.0
+    graph.report()
+    assert "/LEGION/operator/record_node" not in graph.tree()
+    assert graph.aggregator.troubles() == {}
+
+
 def test_a_graph_that_never_spoke_is_stale_as_a_whole() -> None:
     tree = Graph().tree()
     assert tree["/LEGION"].level == STALE
