@@ -62,7 +62,9 @@ class RecordNode(Node):
         self.error: RecordingError | None = None
         self.bag = Bag(path)
         self._ends_at = time.monotonic() + (settings.duration_s or math.inf)
-        self._packed = False
+        self._asked = False
+        self.complete = False
+        """Whether the recording holds what a replay needs besides messages."""
         self._describe()
         self._recorder = Recorder(self, self.bag, settings.more.split())
         self._questions = ParameterQuestions(self, (name for name in NODE_NAMES if name != NAME))
@@ -76,11 +78,6 @@ class RecordNode(Node):
     def done(self) -> bool:
         """Whether its time is up, or it cannot go on."""
         return self.error is not None or time.monotonic() >= self._ends_at
-
-    @property
-    def complete(self) -> bool:
-        """Whether the recording holds what a replay needs besides messages."""
-        return self._packed
 
     def close(self) -> None:
         """Write what has come until now, and the end of the file.
@@ -101,8 +98,8 @@ class RecordNode(Node):
         self._try(self.bag.flush)
 
     def _discover(self) -> None:
-        if not self._packed and all(name in self._questions.answers for name in SOURCES):
-            self._packed = True
+        if not self._asked and all(name in self._questions.answers for name in SOURCES):
+            self._asked = True
             self._try(self._pack)
         self._try(self._write_answers)
         for problem in self._recorder.discover():
@@ -118,6 +115,7 @@ class RecordNode(Node):
         for name, content in {**kit.robot_files(profile), **chosen}.items():
             self.bag.attach(name, kit.media_type(name), content, now_ns)
         self._describe(robot=real2sim["robot"], policy=policy["policy"], policy_sha256=kit.digest(chosen))
+        self.complete = True
 
     def _describe(self, **more: str) -> None:
         self.bag.describe("legion", {"namespace": self.get_namespace(), "legion_ros": __version__, **more})

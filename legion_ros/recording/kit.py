@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from legion_core.bundle import DEFAULT_BUNDLE, MANIFEST, TENSOR_FILES, PolicyBundle, read_bytes
-from legion_core.errors import RecordingError
+from legion_core.errors import ConfigurationError, RecordingError
 from legion_sim2real.robot import RobotProfile, config_file, load_profile
 
 ROBOT_FILE, MODEL_FILE = "robot/profile.yaml", "robot/description.urdf"
@@ -99,4 +99,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error

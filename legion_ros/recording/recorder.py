@@ -17,6 +17,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from legion_core.errors import RecordingError
 from legion_ros.qos import Inbox
 from legion_ros.recording.bag import Bag
+from legion_ros.recording.definitions import full_definition
 from legion_ros.recording.selection import LATCHED_TOPICS, OPERATOR_TOPICS, STREAMS
 
 DEPTH = 1000
@@ -53,6 +54,7 @@ class Recorder:
             if not offered:
                 continue
             try:
+                full_definition(kinds[0])  # what cannot be described is not listened to
                 self._listen(topic, kinds[0], _fitting(offered))
             except (RecordingError, ImportError, AttributeError) as error:
                 self._unknown.add(topic)

@@ -342,3 +342,54 @@ def test_messages_are_recorded_as_they_came(bench: Any, tmp_path: Path) -> None:
     qos = {c.topic: yaml.safe_load(c.metadata["offered_qos_profiles"])[0] for c in summary.channels.values()}
     assert qos[f"/{topics.ACTION}"]["reliability"] == ReliabilityPolicy.BEST_EFFORT
     assert qos[f"/{topics.E_STOP}"]["durability"] == DurabilityPolicy.TRANSIENT_LOCAL
+
+
+def test_what_cannot_be_described_is_reported_and_the_rest_recorded(
+    bench: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diagnostic_msgs.msg import DiagnosticArray
+    from std_msgs.msg import String
+
+    from legion_ros.nodes.record_node import RecordNode
+
+    def missing(kind: str) -> str:
+        if kind == "sensor_msgs/msg/JointState":
+            raise RecordingError(f"no definition of {kind}")
+        return definitions.full_definition(kind)
+
+    monkeypatch.setattr("legion_ros.recording.recorder.full_definition", missing)
+    node = bench.start(RecordNode, file=tmp_path / "run.mcap", more="own/topic")
+    reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
+    actions = bench.probe.create_publisher(JointState, topics.ACTION, 1)
+    bench.talk(String, "own/topic")(String(data="here"))
+    actions.publish(JointState())
+    wanted = "/legion/action of type sensor_msgs/msg/JointState is not recorded: no definition of"
+    assert bench.until(lambda: any(wanted in status.message for report in reports for status in report.status))
+    bench.settle()
+    node.close()
+    recording = Recording.open(tmp_path / "run.mcap")
+    assert recording.texts("own/topic").texts == ["here"]
+    assert recording.count(topics.ACTION) == 0
+
+
+def test_a_graph_of_another_machine_is_recorded_without_its_robot(bench: Any, tmp_path: Path) -> None:
+    """Its nodes name files that are not here."""
+    from rclpy.node import Node
+
+    from legion_ros.nodes.record_node import SOURCES, RecordNode
+
+    node = bench.start(RecordNode, file=tmp_path / "run.mcap")
+    for name in SOURCES:
+        other = Node(name, use_global_arguments=False)
+        for parameter in ("robot", "policy", "command_interface"):
+            other.declare_parameter(parameter, "/nowhere/arm.yaml" if parameter == "robot" else "")
+        bench.add(other)
+    assert bench.until(lambda: len(node._questions.answers) == len(SOURCES))
+    bench.settle(0.6)
+    assert node.error is None
+    assert not node.complete
+    node.close()
+    recording = Recording.open(tmp_path / "run.mcap")
+    assert recording.parameters["policy_node"]["robot"] == "/nowhere/arm.yaml"
+    with pytest.raises(RecordingError, match=r"run.mcap: it holds no robot profile"):
+        _ = recording.profile
