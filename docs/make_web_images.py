@@ -40,7 +40,7 @@ def take_pictures(page: Any, client: LegionClient, save: Callable[[str], None]) 
             save(picture)
     page.get_by_role("button", name="EMERGENCY STOP", exact=True).click(timeout=PATIENCE_MS)
     page.get_by_role("tab", name="Health").click(timeout=PATIENCE_MS)
-    page.get_by_text("EMERGENCY STOP: operator").wait_for(timeout=PATIENCE_MS)
+    page.locator("#legion-banner", has_text="EMERGENCY STOP: operator").wait_for(timeout=PATIENCE_MS)
     client.spin(3.0)
     save("web_stop")
 

@@ -144,6 +144,8 @@ def _operate(
     for event in starter.wait_ready():
         progress.line(event)
     progress.line(f"all nodes are active after {time.monotonic() - began:.1f} s (logs: {starter.folder})")
+    if deployment.web and not starter["web_node"].lost:
+        progress.line(f"the operator's page is on http://{deployment.web_host}:{deployment.web_port}")
     if not options.once:
         where = f"domain {domain}, namespace {deployment.root or '/'}"
         progress.line(f'running in {where}; legion say "..." gives a task, Ctrl-C ends')

@@ -63,6 +63,8 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"rate_hz": 1000.0}, "rate_hz = 1000.0; allowed: 1 to 200"),
         ({"real_time_factor": 0.0}, "real_time_factor = 0.0; allowed: 0.05 to 20"),
         ({"seed": -1}, "seed = -1"),
+        ({"web_port": 0}, "web_port = 0; allowed: 1 to 65535"),
+        ({"web_host": ""}, "web_host = ''; allowed: an address"),
         ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with driver mujoco; lbr has ros2_control"),
         ({"robot": "lbr", "gap": "gap.yaml"}, "gap = 'gap.yaml'; allowed: only with driver mujoco; lbr has"),
         ({"robot": "gazebo", "viewer": True}, "viewer = True; allowed: only with driver mujoco; gazebo has gazebo"),
@@ -137,7 +139,10 @@ def test_options_as_launch_arguments_and_back() -> None:
 
 
 def test_every_node_gets_parameters_that_it_declares() -> None:
-    graph = graph_of(policy="/p", rate_hz=25.0, viewer=True, task="push", seed=3, command_interface="joint_trajectory")
+    graph = graph_of(
+        **{"policy": "/p", "rate_hz": 25.0, "viewer": True, "task": "push", "seed": 3, "web": True, "web_port": 8081},
+        command_interface="joint_trajectory",
+    )
     for name, spec in graph.items():
         if spec.package == PACKAGE:
             assert set(spec.parameters) - {"use_sim_time"} <= set(parameters_of(name)), name
@@ -151,6 +156,13 @@ def test_what_is_left_at_its_default_is_left_to_the_parameter_files() -> None:
     declared = parameters_of("mujoco_node")
     assert declared["task"] == DeploymentOptions().task
     assert declared["follow_task"] == DeploymentOptions().follow_task
+
+
+def test_the_page_is_served_only_where_it_is_asked_for_and_to_this_machine_alone() -> None:
+    assert "web_node" not in graph_of()
+    assert parameters_of("web_node")["web_host"] == DeploymentOptions().web_host == "127.0.0.1"
+    page = graph_of(web=True, web_port=8081)["web_node"]
+    assert (page.parameters["web_port"], page.critical) == (8081, False)
 
 
 def test_simulated_time_has_a_clock_of_its_own_in_a_namespace() -> None:

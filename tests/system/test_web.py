@@ -109,7 +109,7 @@ def test_the_buttons_stop_the_arm(browser: Browser) -> None:
     time.sleep(1.0)
     assert changed(before, browser.picture()) <= CHANGED, "a stopped arm stands still on the screen too"
     browser.page.get_by_role("button", name="Clear emergency stop").click(timeout=PATIENCE_MS)
-    browser.page.get_by_text("EMERGENCY STOP: operator").wait_for(state="hidden", timeout=PATIENCE_MS)
+    browser.page.locator("#legion-banner [role=alert]").wait_for(state="hidden", timeout=PATIENCE_MS)
     browser.page.get_by_role("button", name="Stop", exact=True).click(timeout=PATIENCE_MS)
     browser.wait_for("banner", "no task")
     assert browser.client.wait(lambda: browser.client.task == "", 20.0)
