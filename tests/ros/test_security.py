@@ -58,7 +58,7 @@ def test_nobody_but_one_commands_or_answers(robot: str) -> None:
     for kind, name, enclaves in (
         ("publish", f"/{options.profile.command_topic}", {"/sim2real_node"}),
         ("publish", f"/{options.profile.gripper.command}", {"/sim2real_node"}),
-        ("publish", f"/{topics.ACTION}", {"/policy_node"}),
+        ("publish", f"/{topics.ACTION}", {"/policy_node", "/mission_node"}),
         ("publish", f"/{topics.OBSERVATION}", {"/real2sim_node"}),
         ("publish", f"/{topics.TASK_EMBEDDING}", {"/language_node"}),
         ("publish", f"/{topics.INSTRUCTION}", {f"/{OPERATOR}"}),
