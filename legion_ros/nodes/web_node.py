@@ -59,7 +59,7 @@ class WebNode(Node):
         if not self.page.alive:
             raise RuntimeError("the page's thread has ended; what it said is above")  # a new process mends it
         browsers = self.page.browsers
-        state = f"{browsers} browsers" if browsers else "nobody looks"
+        state = f"browsers that look: {browsers}" if browsers else "nobody looks"
         return state, {"url": self._url, "browsers": browsers, "rate_hz": self.page.frames.rate_hz()}
 
 

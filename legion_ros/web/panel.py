@@ -52,9 +52,10 @@ class Panel:
         gui = server.gui
         gui.main_panel.dock_left()
         gui.main_panel.set_width(PANEL_WIDTH)
-        self._banner = gui.add_html(texts.banner(PageState()))
+        # the first of all: nothing that appears may move it from under the hand
         engage = gui.add_button("EMERGENCY STOP", color="red", hint="The arm brakes and stays until this is cleared")
         engage.on_click(lambda _: operator.e_stop(True))
+        self._banner = gui.add_html(texts.banner(PageState()))
         self._sentences()
         stop = gui.add_button("Stop", color="orange", hint="The task ends; the arm holds")
         stop.on_click(lambda _: operator.say("stop"))

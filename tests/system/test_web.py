@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -37,8 +39,8 @@ CHANGED = 0.003
 class Browser:
     """The page, what it asked for, and what it said went wrong."""
 
-    def __init__(self, page: Any, client: Any) -> None:
-        self.page, self.client = page, client
+    def __init__(self, page: Any, client: Any, starter: Any) -> None:
+        self.page, self.client, self.starter = page, client, starter
         self.asked: list[str] = []
         self.errors: list[str] = []
         page.on("request", lambda request: self.asked.append(request.url))
@@ -80,9 +82,9 @@ def browser() -> Iterator[Browser]:
 
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with deployment(web=True, web_port=port) as (_, client), sync_playwright() as playwright:
+    with deployment(web=True, web_port=port) as (starter, client), sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        made = Browser(chromium.new_page(viewport=SIZE), client)
+        made = Browser(chromium.new_page(viewport=SIZE), client, starter)
         made.page.goto(f"http://127.0.0.1:{port}/", timeout=PATIENCE_MS)
         made.wait_for("banner", "no task")
         made.page.locator("#webgl-software-rendering button").click(timeout=PATIENCE_MS)
@@ -119,6 +121,22 @@ def test_every_tab_has_something_to_tell(browser: Browser) -> None:
     for tab, seen in (("Latent", "svg ellipse"), ("Plots", "#legion-tally td"), ("Health", "#legion-health b")):
         browser.page.get_by_role("tab", name=tab).click(timeout=PATIENCE_MS)
         browser.page.locator(seen).first.wait_for(timeout=PATIENCE_MS)
+
+
+def test_the_page_comes_back_with_its_node(browser: Browser) -> None:
+    node = browser.starter["web_node"]
+    os.kill(node.pid, signal.SIGKILL)
+
+    def back() -> bool:
+        browser.starter.poll()
+        return bool(node.restarts == 1 and node.ready)
+
+    assert browser.client.wait(back, 60.0)
+    answered, end = browser.page.locator("#legion-lines", has_text="refused"), time.monotonic() + 60.0
+    while not answered.count():  # the browser connects again when it gets to it
+        assert time.monotonic() < end
+        browser.say("peel a banana")
+        browser.page.wait_for_timeout(2000)
 
 
 def test_nothing_leaves_this_machine(browser: Browser) -> None:
