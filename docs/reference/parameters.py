@@ -29,7 +29,10 @@ def page() -> str:
     for node, settings in node_settings().items():
         about = (inspect.getdoc(importlib.import_module(f"legion_ros.nodes.{node}")) or "").removeprefix(f"{node}: ")
         rows = (_row(f, hint) for f, hint in _fields(settings))
-        parts += [f"## {node}\n{about}", table(("parameter", "type", "default", "allowed", "meaning"), rows)]
+        parts += [
+            f"## {node}\n{about[:1].upper()}{about[1:]}",
+            table(("parameter", "type", "default", "allowed", "meaning"), rows),
+        ]
     return "\n".join(parts)
 
 
