@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Ellipse
 
@@ -25,6 +24,7 @@ PLANES = ((0, 1), (0, 2), (1, 2))
 MOST_COUNTERS = 10
 """So many kinds of interventions are told apart; the rarer ones are one line."""
 STOPPED = "#bd1f0133"
+LEAD_S, GAP_S = 1.0, 0.5
 
 
 @drawing
@@ -72,8 +72,10 @@ def timeline(canvas: Canvas, story: Story) -> None:
 def hand_path(canvas: Canvas, story: Story) -> None:
     """The way of the hand in three projections, with object and goal."""
     observed = story.recording.vectors(topics.OBSERVATION)
-    style, tasks = style_of(story), np.array(story.task_at(story.times(observed)))
-    hand, thing, goal = (_points(observed, name) for name in ("hand", "object", "goal"))
+    style, times = style_of(story), story.times(observed)
+    thing, goal = (_points(observed, name) for name in ("object", "goal"))
+    times, hand = _broken(times, _points(observed, "hand"))
+    tasks = np.array(story.task_at(times))
     for axes, plane in zip(canvas.subplots(1, 3), PLANES, strict=True):
         x, y = plane
         axes.plot(thing[:, x], thing[:, y], ".", color=FAINT, markersize=2, label="object")
@@ -93,8 +95,10 @@ def hand_path(canvas: Canvas, story: Story) -> None:
 def actions(canvas: Canvas, story: Story) -> None:
     """What the policy wanted."""
     acted = story.recording.vectors(topics.ACTION)
-    for axes, name in zip(canvas.subplots(len(acted.names), 1, sharex=True), acted.names, strict=True):
-        axes.plot(*_gaps(story.times(acted), acted.column(name)), color=PALETTE[0], linewidth=0.9)
+    times, values = _broken(story.times(acted), acted.values)
+    rows = canvas.subplots(len(acted.names), 1, sharex=True)
+    for axes, name, column in zip(rows, acted.names, values.T, strict=True):
+        axes.plot(times, column, color=PALETTE[0], linewidth=0.9)
         axes.set_ylim(-1.1, 1.1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         _stops(axes, story)
@@ -145,7 +149,7 @@ def responsibilities(canvas: Canvas, story: Story) -> None:
     latent, tasks = story.recording.vectors(topics.LATENT), story.recording.bundle.manifest.components
     shares = _numbered(latent, "component_")
     axes, style = canvas.subplots(), TaskStyle(tasks)
-    times = story.times(latent)
+    times, shares = _broken(story.times(latent), shares, 0.0)
     axes.stackplot(times, shares.T, colors=[style.colour(task) for task in tasks], linewidth=0, labels=tasks)
     axes.set_ylim(0, 1)
     axes.set_ylabel("share")
@@ -168,13 +172,10 @@ def latent_plane(canvas: Canvas, story: Story) -> None:
         axes.add_patch(Ellipse((place[0], place[1]), width, height, angle=angle, color=style.colour(task), alpha=0.45))
         halo(axes.annotate(task, place, (0, -8), textcoords="offset points", ha="center", va="top", fontsize=7))
     way = (_numbered(latent, "z") / deviation - centre) @ plane
-    times = story.times(latent)
-    pieces = LineCollection(list(np.stack((way[:-1], way[1:]), 1)), array=times[:-1], cmap="viridis", linewidth=0.8)
-    axes.add_collection(pieces)
-    axes.autoscale_view()
+    points = axes.scatter(way[:, 0], way[:, 1], s=4, c=story.times(latent), cmap="viridis", linewidths=0, zorder=3)
     axes.margins(0.1)
     axes.grid(False)
-    canvas.colorbar(pieces, ax=axes, label="s")
+    canvas.colorbar(points, ax=axes, label="s")
 
 
 HEIGHTS: dict[Draw, float] = {
@@ -208,14 +209,18 @@ def _stops(axes: Axes, story: Story) -> None:
 
 
 def _seconds(axes: Axes, story: Story) -> None:
-    axes.set_xlim(0, max(story.end_s, 1e-3))
+    """The time below: from shortly before the first sentence or task, as nothing happens before it."""
+    first = [begin for begin, *_ in (*story.sentences, *story.tasks, *story.e_stops)]
+    axes.set_xlim(max(0.0, min(first, default=0.0) - LEAD_S), story.end_s + 1e-3)
     axes.set_xlabel("s")
 
 
-def _gaps(times: Vector, values: Vector) -> tuple[Vector, Vector]:
-    """A curve that is broken where nothing came for half a second."""
-    breaks = np.flatnonzero(np.diff(times) > 0.5) + 1
-    return np.insert(times, breaks, np.nan), np.insert(values, breaks, np.nan)
+def _broken(times: Vector, values: Vector, nothing: float = np.nan) -> tuple[Vector, Vector]:
+    """Values (n, k) over time, broken by two rows of `nothing` where none came for GAP_S."""
+    breaks = np.flatnonzero(np.diff(times) > GAP_S)
+    around = np.stack((times[breaks], times[breaks + 1]), 1).ravel()
+    twice = np.repeat(breaks + 1, 2)
+    return np.insert(times, twice, around), np.insert(values, twice, nothing, axis=0)
 
 
 def _points(observed: Vectors, thing: str) -> Vector:
