@@ -105,7 +105,7 @@ class Problem(str, Enum):
     )
     NO_OBSERVATION = (
         "no_observation",
-        "The policy gets no observations although a task is set.",
+        "No observations come, although a task is set or a mission runs.",
         "See what real2sim_node waits for: joint states, gripper, object or goal.",
     )
     SILENT = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +22,10 @@ from std_msgs.msg import Bool, String
 from legion_core.approach import LABEL
 from legion_core.errors import LegionError, SpaceError
 from legion_core.mission import parse_request
-from legion_core.mission_run import FIELDS, SETTLE_S, UNDER_WAY, MissionRun
+from legion_core.mission_run import FIELDS, SETTLE_S, UNDER_WAY, MissionRun, MissionState
 from legion_core.spaces import ACTION_FIELDS
 from legion_ros import topics
-from legion_ros.diagnostics import Diagnostics
+from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
@@ -37,6 +38,8 @@ LOOK_S = 0.05
 """Period of a look at what has changed."""
 HUSH_S = 0.1
 """For so long after a task has ended the policy may still answer, and nobody else does."""
+SILENCE_S = 3.0
+"""Longer than a simulator in lockstep is silent."""
 PROGRESS_S = 1.0
 """A running mission tells how far it is at least this often."""
 
@@ -56,8 +59,10 @@ class MissionNode(Node):
     def __init__(self) -> None:
         super().__init__(NAME)
         settings = declare(self, MissionSettings)
+        self._wanted: deque[str] = deque()
         self._run = MissionRun(self._ask, settings.settle_s)
         self._observation: JointState | None = None
+        self._rate, self._seen_at = RateMeter(), 0.0
         self._answered = True
         self._hushed_until = self._told_at = 0.0
         self._told = ""
@@ -73,7 +78,13 @@ class MissionNode(Node):
         self.create_timer(LOOK_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _ask(self, task: str) -> None:
-        self._request_publisher.publish(String(data=task))
+        self._wanted.append(task)
+        self._send_wanted()
+
+    def _send_wanted(self) -> None:
+        """What language_node is asked for; it may still have its language model to load, or be coming back."""
+        while self._wanted and self._request_publisher.get_subscription_count():
+            self._request_publisher.publish(String(data=self._wanted.popleft()))
 
     # what comes in
 
@@ -110,12 +121,17 @@ class MissionNode(Node):
 
     def _on_observation(self, message: JointState) -> None:
         self._observation, self._answered = message, False
+        self._seen_at = time.monotonic()
+        self._rate.tick()
         self._look()
 
     def _on_timer(self) -> None:
         """In lockstep no other observation comes before the last one is answered."""
+        self._send_wanted()
         if self._run.moving and not self._answered:
             self._look()
+        if self._run.state is MissionState.RUNNING and time.monotonic() - self._seen_at > SILENCE_S:
+            self._diagnostics.warn("the mission waits for observations", Problem.NO_OBSERVATION)
         self._tell()
 
     # what goes out
@@ -147,7 +163,8 @@ class MissionNode(Node):
 
     def _report(self) -> tuple[str, dict[str, object]]:
         report = self._run.report()
-        return f"{report['state']}: {report['text']}", {"mission": report["mission"], "success": report["success"]}
+        values = {"mission": report["mission"], "task": report["task"], "success": report["success"]}
+        return f"{report['state']}: {report['text']}", {**values, "observation_hz": self._rate.rate_hz()}
 
 
 def main() -> None:

@@ -154,3 +154,16 @@ def test_observations_that_are_none_move_nothing(cell: Cell) -> None:
     cell.observe(named_vector(from_seconds(1.1), DEFAULT_FIELDS, np.full(len(DEFAULT_FIELDS), np.nan)))
     cell.bench.until(lambda: bool(cell.actions), 0.5)
     assert not cell.actions
+
+
+def test_a_task_is_asked_for_when_language_node_comes(bench: Any) -> None:
+    bench.start(MissionNode)
+    request, observe = bench.talk(String, topics.MISSION_REQUEST), bench.talk(JointState, topics.OBSERVATION)
+    request(String(data='{"steps": ["push"]}'))
+    values = (0.0, 0.6, 0.2, *[0.3] * 9, 1.0)  # the hand is where the step begins
+    for step in range(10):
+        observe(named_vector(from_seconds(1.0 + PERIOD_S * step), DEFAULT_FIELDS, values))
+        bench.settle(0.05)
+    heard = bench.listen(String, topics.TASK_REQUEST)
+    assert bench.until(lambda: bool(heard))
+    assert heard[0].data == "push"
