@@ -23,6 +23,8 @@ GUARD = "guard."
 """Names of the guard's counters in the diagnostics of sim2real_node begin so."""
 REPLY_S = 5.0
 """A reply that comes later answers something else."""
+UNDER_WAY = ("running", "paused", "held")
+"""States of a mission that goes on."""
 MEASURED = ("joint state", "observation", "action", "command")
 """The messages between joint state and command, in their order."""
 
@@ -219,7 +221,9 @@ def _step(text: str) -> str:
     """The step under way in a mission's state, in words; '' where none is."""
     try:
         state = json.loads(text)
+        if not state["mission"] or state["state"] not in UNDER_WAY:
+            return ""
         steps, at = state["steps"], int(state["step"])
-        return f"{at + 1}/{len(steps)} {steps[at]['task']} ({state['state']})" if state["mission"] else ""
+        return f"{at + 1}/{len(steps)} {steps[at]['task']} ({state['state']})"
     except (ValueError, KeyError, IndexError, TypeError):
         return ""

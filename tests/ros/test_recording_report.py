@@ -48,6 +48,11 @@ def test_sentences_have_their_replies(story: Story) -> None:
     assert [(said.text, said.reply) for said in story.sentences] == [(f"please {task}", task) for task in TASKS]
 
 
+def test_steps_of_missions_end_with_them(story: Story) -> None:
+    assert [span.name for span in story.steps] == ["1/2 window-open (running)", "2/2 reach (running)"]
+    assert story.steps[-1].end_s == pytest.approx(1.5, abs=0.02)
+
+
 def test_latency_is_from_joint_state_to_command(story: Story) -> None:
     assert story.latency.parts_ms == pytest.approx(np.tile((1.0, 1.0, 2.0), (STEPS, 1)))
     assert story.latency.total_ms == pytest.approx(4.0)
