@@ -20,6 +20,8 @@ from legion_sim2real.robot import RobotProfile, config_file, load_profile
 ROBOT_FILE, MODEL_FILE = "robot/profile.yaml", "robot/description.urdf"
 NAMED_FILES = ("calibration", "camera", "safety")
 """Keys of a profile that name files."""
+EXPRESSIONS = (b"${", b"$(", b"xacro:")
+"""What xacro would compute or fetch."""
 POLICY = "policy"
 HINT = "legion record writes both while the graph runs on the same machine"
 MEDIA_TYPES = {".yaml": "application/yaml", ".urdf": "application/xml", ".json": "application/json"}
@@ -74,13 +76,23 @@ def unpack(files: Mapping[str, bytes], folder: Path) -> None:
 def load_robot(folder: Path) -> RobotProfile:
     """The profile in a folder that was unpacked.
 
+    A recording may come from anybody: what it names must lie in it, and its description must have been expanded.
+
     Raises:
-        RecordingError: there is none.
+        RecordingError: there is none, or it is not self-contained.
         LegionError: it is malformed.
     """
     if not (folder / ROBOT_FILE).is_file():
         raise RecordingError(f"it holds no robot profile; {HINT}")
-    return load_profile(str(folder / ROBOT_FILE))
+    profile = load_profile(str(folder / ROBOT_FILE))
+    for key in ("model", *NAMED_FILES):
+        named = getattr(profile, key)
+        if named is not None and Path(named).parent != (folder / ROBOT_FILE).resolve().parent:
+            raise RecordingError(f"{ROBOT_FILE} names {key} {named!r}, which is not in it")
+    text = (folder / MODEL_FILE).read_bytes()
+    if any(mark in text for mark in EXPRESSIONS):
+        raise RecordingError(f"{MODEL_FILE} is to be expanded, which nobody but its author should do")
+    return profile
 
 
 def load_policy(folder: Path) -> PolicyBundle:

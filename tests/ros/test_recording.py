@@ -25,7 +25,7 @@ from sensor_msgs.msg import JointState
 
 from legion_core.errors import RecordingError
 from legion_ros import topics
-from legion_ros.recording import definitions
+from legion_ros.recording import definitions, kit
 from legion_ros.recording.bag import Bag
 from legion_ros.recording.recorder import message_class
 from legion_ros.recording.recording import Recording
@@ -239,6 +239,37 @@ def test_other_profiles_and_encodings_are_refused(tmp_path: Path) -> None:
         Recording.open(foreign(tmp_path / "one.mcap", "ros1"))
     with pytest.raises(RecordingError, match="chatter is encoded as json, ros2msg; expected cdr, ros2msg"):
         Recording.open(foreign(tmp_path / "two.mcap", "ros2", "json"))
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after", "message"),
+    [
+        (
+            "robot/profile.yaml",
+            b"safety: safety.yaml",
+            b"safety: /etc/passwd",
+            "names safety '/etc/passwd', which",
+        ),
+        ("robot/profile.yaml", b"model: description.urdf", b"model: iiwa7_r800", "names model 'iiwa7_r800', which is"),
+        ("robot/description.urdf", b"<link", b"<x a='${1}'/><link", "description.urdf is to be expanded"),
+    ],
+)
+def test_what_came_from_anybody_reads_and_runs_nothing(
+    recorded: Path, name: str, before: bytes, after: bytes, message: str
+) -> None:
+    recording = Recording.open(recorded)
+    assert before in recording.attachments[name]
+    recording.attachments[name] = recording.attachments[name].replace(before, after, 1)
+    with pytest.raises(RecordingError, match=message):
+        _ = recording.profile
+
+
+def test_attachments_stay_in_their_folder(tmp_path: Path) -> None:
+    names = ("../out", "/out", "robot/../../out", "robot/..", "policy/", "other/file", "robot/deep/file")
+    (tmp_path / "in").mkdir()
+    kit.unpack(dict.fromkeys((*names, "robot/profile.yaml"), b"x"), tmp_path / "in")
+    files = [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()]
+    assert files == ["in/robot/profile.yaml"]
 
 
 def test_files_that_are_none_are_one_line(tmp_path: Path) -> None:
