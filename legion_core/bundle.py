@@ -70,6 +70,8 @@ class Manifest:
     """The log-likelihood that all but one in a thousand training latents exceed."""
     refused: tuple[str, ...] = ()
     """Sentences that mean none of the tasks, although they may sound like one."""
+    typical: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    """An observation of each task as it is met, by which a sentence can be judged without a scene; may be empty."""
     training: dict[str, Any] = field(default_factory=dict)
     """How the policy was trained."""
     success: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +92,10 @@ class Manifest:
         require(len(set(names)) == len(names), "tasks", names, "each task once")
         require(set(self.components) <= set(names), "components", self.components, ", ".join(names))
         ObservationSpec(self.observation)
+        require(set(self.typical) <= set(names), "typical", sorted(self.typical), ", ".join(names))
+        for name, values in self.typical.items():
+            fits = len(values) == len(self.observation)
+            require(fits, f"typical: {name}", values, f"{len(self.observation)} numbers, as the observation has")
 
     @property
     def spec(self) -> ObservationSpec:

@@ -20,13 +20,17 @@ from legion_core.lexicon import Reading, Rule
 from legion_core.spaces import Float32
 
 THRESHOLD = 0.60
-"""Least cosine similarity with a known sentence, where the words do not tell."""
+"""Least cosine similarity with a known sentence, where there is no rule for the task's words."""
 SUPPORTED = 0.35
 """The same where the words name the task and hold nothing strange."""
 STRANGE = 0.15
-"""What each strange word adds to that."""
+"""What each strange word adds to either."""
 MARGIN = 0.005
-"""Least distance in similarity to what the sentence could mean instead."""
+"""Least distance in similarity to what the sentence could mean instead, where its words do not name a task."""
+SILENT = 0.10
+"""What is added to the threshold where there is a rule and the words do not tell."""
+SILENT_MARGIN = 0.03
+"""Least distance there."""
 OFFERED = 3
 
 
@@ -46,6 +50,8 @@ class Resolution:
     task: str | None
     score: float
     nearest: tuple[Candidate, ...]
+    certain: bool = False
+    """Whether its words alone name the task."""
 
     def suggestion(self) -> str:
         """One line for an operator whose sentence was refused."""
@@ -99,23 +105,24 @@ class TaskResolver:
         nearest = tuple(
             Candidate(self._tasks[i].name, self._tasks[i].description, float(best[i])) for i in order[:OFFERED]
         )
-        first = self._choose(best, reading)
+        first, certain = self._choose(best, reading)
         if first is None:
             return Resolution(None, float(scores[order[0]]), nearest)
-        return Resolution(self._tasks[first].name, float(best[first]), nearest)
+        return Resolution(self._tasks[first].name, float(best[first]), nearest, certain)
 
-    def _choose(self, best: Float32, reading: Reading | None) -> int | None:
-        """The index of the task that is meant; None if that is not clear."""
+    def _choose(self, best: Float32, reading: Reading | None) -> tuple[int | None, bool]:
+        """The index of the task that is meant, None if that is not clear, and whether the words name it."""
         verdicts = [reading.judge(rule) if reading and rule else None for rule in self._rules]
         certain = [i for i, verdict in enumerate(verdicts) if verdict]
         unruled = [i for i, rule in enumerate(self._rules) if rule is None]
         pool = [*certain, *unruled] if certain else [i for i, verdict in enumerate(verdicts) if verdict is not False]
         if not pool:
-            return None
+            return None, False
         first = max(pool, key=lambda i: best[i])
-        strange = len(reading.strange) if reading else 0
-        sure = first in certain and not strange
-        least = SUPPORTED + STRANGE * strange if first in certain else self._threshold + STRANGE / 2 * strange
-        rivals = [best[i] for i in range(len(best)) if i != first and (i in pool or not sure)]
-        clear = best[first] >= least
-        return first if clear and best[first] - max(rivals, default=-1.0) >= self._margin else None
+        sure, silent = first in certain, reading is not None and self._rules[first] is not None
+        rivals = [best[i] for i in (pool if sure else range(len(best))) if i != first]
+        least = SUPPORTED if sure else self._threshold + SILENT * silent
+        margin = 0.0 if sure else max(self._margin, SILENT_MARGIN * silent)
+        strange = STRANGE * len(reading.strange) if reading and self._rules[first] else 0.0
+        clear = best[first] >= least + strange and best[first] - max(rivals, default=-1.0) >= margin
+        return first if clear else None, sure

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from legion_core.config import from_mapping, load_yaml
 from legion_core.errors import ConfigurationError, unknown
-from legion_core.words import Words, find, spoken, words_of
+from legion_core.words import Words, find, phrases_in, spoken, words_of
 
 LEXICON_FILE = Path(__file__).parent / "data" / "lexicon.yaml"
 ELSEWHERE = "elsewhere"
@@ -30,7 +30,7 @@ _PERSONS = frozenset(
     words_of("i he she they we you it there somebody someone nobody everybody everyone my his her their")
 )
 _DETERMINERS = frozenset(words_of("the that this a an your my our its"))
-_COPULAS = frozenset(words_of("is are was were has looks seems stays"))
+_COPULAS = frozenset(words_of("is are was were looks seems stays"))
 _WISHES = frozenset(words_of("should must ought needs need be want wants"))
 _MANNERS = (("without",), ("from", "where"))
 _STATES = frozenset({"open", "close"})
@@ -92,7 +92,7 @@ class Lexicon:
                     raise ConfigurationError(f"{file}: {name}: " + unknown("concept", word, sorted(known)))
         self._things, self._actions = things, actions
         self._forms: dict[str, str] = data["forms"]
-        self._plain = {word for (word,) in _entries(data["plain"])}
+        self._plain = {word for (word,) in phrases_in(data["plain"])}
         self._courtesies = sorted((words_of(c) for c in data["courtesies"]), key=len, reverse=True)
         self._longest = max(map(len, (*things, *actions)))
         self._base = cache(self._find_base)
@@ -136,7 +136,10 @@ class Lexicon:
 
     def read(self, clause: Sequence[str]) -> Reading:
         """What the words of one clause, courtesies left out, mention."""
-        words = self._without_descriptions(tuple(self.base(word) for word in _without_manner(spoken(clause))))
+        bases = tuple(self.base(word) for word in _without_manner(spoken(clause)))
+        words = self._without_descriptions(bases)
+        if not any((word,) in self._actions for word in words):
+            words = bases  # "an open window, please" wants what it describes
         things: set[str] = set()
         actions: set[str] = set()
         strange = []
@@ -191,8 +194,8 @@ def is_statement(words: Words) -> bool:
     if not words or _WISHES & set(words):
         return False
     if words[0] in _PERSONS and words[0] != "you":
-        return True
-    if words[0] == "to" or words[:2] == ("let", "me"):
+        return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS or words[1].endswith("s")
+    if words[0] in ("to", "no") or words[:2] == ("let", "me"):
         return True
     return words[0] in _DETERMINERS and any(word in _COPULAS for word in words[1:4])
 
@@ -228,16 +231,10 @@ def _inflected(phrase: Words) -> Words:
     return (f"{doubled}ing", f"{doubled}ed")
 
 
-def _concepts(table: Mapping[str, object]) -> dict[Words, frozenset[str]]:
+def _concepts(table: Mapping[str, Sequence[str]]) -> dict[Words, frozenset[str]]:
     """For each word or phrase the concepts that it stands for."""
     found: dict[Words, frozenset[str]] = {}
     for concept, entries in table.items():
-        for phrase in _entries(entries):
+        for phrase in phrases_in(entries):
             found[phrase] = found.get(phrase, frozenset()) | {concept}
     return found
-
-
-def _entries(entries: object) -> list[Words]:
-    """The words and phrases of a list whose items may hold several, separated by commas."""
-    assert isinstance(entries, list)
-    return [tuple(entry.split()) for item in entries for entry in item.split(",")]

@@ -44,6 +44,8 @@ class Speller:
         for candidate in self._vocabulary:
             slips = OSA.distance(word, candidate, score_cutoff=allowed)
             if slips <= allowed:
+                if len(word) == SHORTEST and len(candidate) <= SHORTEST and sorted(word) != sorted(candidate):
+                    continue  # another letter makes another word of one so short
                 turned = sorted(word) != sorted(candidate)  # two letters that changed places are the likeliest slip
                 found.append((slips, turned, -JaroWinkler.similarity(word, candidate), candidate))
         return min(found)[-1] if found else None

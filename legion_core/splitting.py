@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from legion_core.words import PUNCTUATION, Words, find, words_of
+from legion_core.words import PUNCTUATION, Words, find, spoken, words_of
 
 IsAction = Callable[[str], bool]
 """Whether a word is the name of an action, in base form."""
@@ -25,6 +25,18 @@ _BEFORE_THAT = tuple(
 )
 _AFTER = frozenset({"after", "once", "when", "having"})
 _BECAUSE = frozenset({"because", "since", "as"})
+_SUBORDINATING = _AFTER | _BECAUSE | {"before"}
+_COPULAS = frozenset({"is", "are", "was", "has", "been"})
+_SAME_AS = (
+    (("as", "soon", "as"), "once"),
+    (("prior", "to"), "before"),
+    (("ahead", "of"), "before"),
+    (("right", "after"), "after"),
+    (("just", "before"), "before"),
+    (("preceded", "by"), "after"),
+    (("last", "of", "all"), "finally"),
+    (("to", "begin", "with"), "first"),
+)
 _REASONS = tuple(
     tuple(text.split())
     for text in (
@@ -49,24 +61,38 @@ def in_order(words: Words, is_action: IsAction) -> list[Words]:
     Words such as then, before and after, and the marks that end a sentence, separate them; what "and" and commas join
     stays together (see `joined`).
     """
+    for phrase, word in _SAME_AS:
+        while (at := find(words, phrase)) >= 0:
+            words = (*words[:at], word, *words[at + len(phrase) :])
+    return _ordered(words, is_action)
+
+
+def _ordered(words: Words, is_action: IsAction) -> list[Words]:
+    if "but" in words and spoken(words)[-1] == "first":  # "press it, but open the window first"
+        at = words.index("but")
+        return _ordered(_trimmed(words[at:]), is_action) + _ordered(words[:at], is_action)
     words = _trimmed(words)
     if not words:
         return []
-    rest = words[1:]
-    if words[0] in _AFTER | {"before"} | _BECAUSE and (cut := _end_of_subordinate(words, is_action)):
-        inner, main = in_order(words[1:cut], is_action), in_order(words[cut:], is_action)
-        if words[0] in _BECAUSE:
-            return main
-        return main + inner if words[0] == "before" else inner + main
-    if words[0] in _AFTER | {"before"} and rest[:1] in (("that",), ("this",)):
-        return in_order(rest[1:], is_action)
     for phrase in _BEFORE_THAT:
         if (at := find(words, phrase)) > 0:
-            return in_order(words[at + len(phrase) :], is_action) + in_order(words[:at], is_action)
-    if "but" in words and words[-1] == "first":
-        at = words.index("but")
-        return in_order(words[at:-1], is_action) + in_order(words[:at], is_action)
+            return _ordered(words[at + len(phrase) :], is_action) + _ordered(words[:at], is_action)
+    if words[0] in _SUBORDINATING:
+        if words[1:2] in (("that",), ("this",)):
+            return _ordered(words[2:], is_action)
+        if cut := _end_of_subordinate(words, is_action):
+            return _with_subordinate(words[0], words[1:cut], words[cut:], is_action)
     return _around_connective(words, is_action)
+
+
+def _with_subordinate(word: str, clause: Words, main: Words, is_action: IsAction) -> list[Words]:
+    """Before, after or because of `clause`, `main`."""
+    if word in _BECAUSE:
+        return _ordered(main, is_action)
+    # "once the drawer is closed" asks for it to be closed
+    wanted = _ordered(tuple(each for each in clause if each not in _COPULAS), is_action)
+    then = _ordered(main, is_action)
+    return then + wanted if word == "before" else wanted + then
 
 
 def joined(clause: Words, is_action: IsAction) -> list[Words]:
@@ -94,8 +120,10 @@ def _around_connective(words: Words, is_action: IsAction) -> list[Words]:
     if not found:
         return [words]
     at, _, phrase = min(found)
-    left, right = in_order(words[:at], is_action), in_order(words[at + len(phrase) :], is_action)
-    return right + left if phrase[0] in _AFTER and phrase not in _THEN else left + right
+    left, right = words[:at], words[at + len(phrase) :]
+    if phrase in _THEN:
+        return _ordered(left, is_action) + _ordered(right, is_action)
+    return _with_subordinate(phrase[0], right, left, is_action)
 
 
 def _end_of_subordinate(words: Words, is_action: IsAction) -> int | None:

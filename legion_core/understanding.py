@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ import numpy as np
 from legion_core.bundle import PolicyBundle
 from legion_core.control import VOCABULARY, Control, control_of, releases_emergency_stop
 from legion_core.embedding import InstructionEncoder
+from legion_core.familiarity import Familiarity
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
 from legion_core.lexicon import NEGATIONS, PLACES, Lexicon, Reading, Rule, is_statement
 from legion_core.phrases import Phrases
@@ -21,6 +23,8 @@ from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
 """Least cosine similarity with a phrase of a mission."""
+REFUSED = ""
+"""In the place of a task's name: a known sentence that means none."""
 _PRONOUNS = frozenset({"it", "them", "that", "this"})
 _PREPARATIONS = frozenset({"handle", "knob", "lever", "grip", "frame", "edge", "hand", "hold"})
 _AGAIN = frozenset({"again", "twice", "more"})
@@ -100,6 +104,7 @@ class Interpreter:
         calls = {name: (name.replace("_", " "), *said) for name, said in (missions or {}).items()}
         self._exact = {self._key(s): name for name, sentences in known.items() for s in sentences}
         self._exact |= {self._key(name.replace("-", " ")): name for name in known}
+        self._exact |= {self._key(s): REFUSED for s in (*manifest.refused, *phrases.refused)}
         self._calls = {self._key(phrase): name for name, said in calls.items() for phrase in said}
         vocabulary = {word for key in (*self._exact, *self._calls) for word in key}
         common = encoder.vocabulary if encoder else frozenset()
@@ -108,6 +113,7 @@ class Interpreter:
         )
         if encoder is None:
             return
+        self._familiarity = Familiarity(bundle)
         more = {name: encoder.encode(phrases.tasks.get(name, ())) for name in known}
         more[""] = encoder.encode(phrases.refused)
         self._resolver = TaskResolver(bundle, threshold, margin, more, self._lexicon.tasks)
@@ -143,14 +149,15 @@ class Interpreter:
 
     def _sequence(self, words: Words) -> Outcome:
         """The tasks of a sentence, or the first part of it that is not understood."""
-        clauses = in_order(words, self._lexicon.is_action)
-        stops = [control_of(clause) in (Control.STOP, Control.EMERGENCY_STOP) for clause in clauses]
-        if stops[-1:] == [True]:
+        is_action = self._lexicon.is_action
+        clauses = in_order(words, is_action)
+        groups = [[clause] if spoken(clause) in self._exact else joined(clause, is_action) for clause in clauses]
+        stops = [control_of(part) is Control.STOP for group in groups for part in group]
+        if stops and stops[0]:  # whoever begins with stop wants the rest instead, if it is something to do
+            rest = self._sequence(words[len(groups[0][0]) :])
+            return rest if isinstance(rest, Tasks) else Control.STOP
+        if any(stops):
             return Control.STOP
-        clauses = [clause for clause, stop in zip(clauses, stops, strict=True) if not stop]
-        groups = [
-            [clause] if spoken(clause) in self._exact else joined(clause, self._lexicon.is_action) for clause in clauses
-        ]
         parts = self._filled([part for group in groups for part in group])
         found: list[Resolution] = []
         for group in groups:
@@ -165,7 +172,7 @@ class Interpreter:
 
     def _clause(self, parts: Sequence[_Part], sentence: Words) -> list[Resolution] | Refused:
         """The tasks of what "and" and commas join: together one task, or one a part."""
-        asked = [part for part in parts if not is_statement(part.said)] or list(parts)
+        asked = [part for part in parts if not is_statement(part.said) and not _says_nothing(part)] or list(parts)
         each = [self._resolve(part.words) for part in asked]
         asked, each = self._without_warnings(asked, each)
         lost = [i for i, resolution in enumerate(each) if resolution.task is None]
@@ -190,7 +197,12 @@ class Interpreter:
         """Whether a part forbids what that task never does anyway."""
         positive = tuple(word for word in part.words if word not in NEGATIONS)
         reading = self._lexicon.read(positive)
-        return len(positive) < len(part.words) and rule.thing in reading.things and reading.judge(rule) is False
+        return (
+            not part.reading.command
+            and len(positive) < len(part.words)
+            and rule.thing in reading.things
+            and reading.judge(rule) is False
+        )
 
     def _several(self, parts: Sequence[_Part]) -> bool:
         """Whether the words of the parts, as they were said, name more than one task, or one again."""
@@ -227,12 +239,18 @@ class Interpreter:
     def _resolve(self, words: Words) -> Resolution:
         said = spoken(words)
         exact = self._exact.get(said)
-        if exact is not None:
+        if exact:
             description = next(task.description for task in self._tasks if task.name == exact)
             return Resolution(exact, 1.0, (Candidate(exact, description, 1.0),))
-        if self._encoder is None:
+        if self._encoder is None or len(said) < 2:  # one word is too little to go by
             return Resolution(None, 0.0, ())
-        return self._resolver.resolve(self._encode(text_of(words)), self._lexicon.read(words))
+        embedding = self._encode(text_of(words))
+        found = self._resolver.resolve(embedding, self._lexicon.read(words))
+        if exact == REFUSED:
+            return dataclasses.replace(found, task=None)
+        if found.task and not found.certain and self._familiarity.doubts(found.task, embedding):
+            return dataclasses.replace(found, task=None)
+        return found
 
     def _encode_one(self, text: str) -> Float32:
         assert self._encoder is not None
@@ -243,6 +261,12 @@ class Interpreter:
         """What is not understood is named where it is a part of what was said."""
         reason = f"{text_of(part)!r} is not understood" if spoken(part) != spoken(whole) else ""
         return Refused(reason, resolution.nearest)
+
+
+def _says_nothing(part: _Part) -> bool:
+    """Whether a part neither names a thing nor asks for more than "go there" does."""
+    nothing = not part.reading.things - {"it"} and not part.reading.strange and part.reading.command
+    return nothing and (not part.reading.actions or (len(part.said) <= 2 and "reach" in part.reading.actions))
 
 
 def _with_thing(words: Words, thing: str) -> Words:

@@ -37,6 +37,11 @@ def spoken(words: Iterable[str]) -> Words:
     return tuple(word for word in words if word not in PUNCTUATION)
 
 
+def phrases_in(entries: Iterable[str]) -> tuple[Words, ...]:
+    """The phrases of a list whose items may hold several, separated by commas."""
+    return tuple(tuple(phrase.split()) for item in entries for phrase in item.split(","))
+
+
 def find(words: Sequence[str], phrase: Sequence[str], start: int = 0) -> int:
     """Where `phrase` begins in `words`, from `start` on; -1 if it does not occur."""
     size = len(phrase)

@@ -7,6 +7,7 @@ turns it into launch_ros actions. Both take the fields of `DeploymentOptions` as
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import typing
 from collections.abc import Mapping
@@ -45,6 +46,8 @@ class DeploymentOptions:
 
     robot: str = _option("mujoco", "profile of the robot: a name in config/robots, such as lbr, or your own YAML file")
     policy: str = _option("", "folder of the policy bundle; empty: the one that comes with the package")
+    language_model: str = _option("", "folder of the policy's sentence-transformers model; empty: the packaged one")
+    phrases: str = _option("", f"YAML files with further phrasings and aliases, joined by {os.pathsep!r}")
     namespace: str = _option("", "ROS namespace of the whole deployment; empty: none")
     rviz: bool = _option(False, "open RViz (needs a ROS 2 installation)")
     instruction: str = _option("", "sentence to obey once everything runs")
@@ -230,7 +233,7 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         )
 
     nodes = [
-        node("language_node", policy),
+        node("language_node", {**policy, **_language(options)}),
         node("real2sim_node", {**robot, **rate}),
         node("sim2real_node", {**robot, **rate, **interface}, lifecycle=True),
         node("policy_node", policy, lifecycle=True),
@@ -267,6 +270,13 @@ def _chosen(options: DeploymentOptions, *names: str) -> dict[str, Any]:
     """The options that differ from their defaults: those that do not leave the choice to the parameter files."""
     defaults = {f.name: f.default for f in dataclasses.fields(options)}
     return {name: getattr(options, name) for name in names if getattr(options, name) != defaults[name]}
+
+
+def _language(options: DeploymentOptions) -> dict[str, str]:
+    """Files of the language node by absolute names, as nodes need not share this folder."""
+    files = [str(Path(file).resolve()) for file in options.phrases.split(os.pathsep) if file]
+    model = {"language_model": str(Path(options.language_model).resolve())} if options.language_model else {}
+    return {**model, **({"phrases": os.pathsep.join(files)} if files else {})}
 
 
 def _simulator(options: DeploymentOptions) -> dict[str, Any]:

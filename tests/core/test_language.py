@@ -11,7 +11,7 @@ import yaml
 
 from legion_core.bundle import PolicyBundle
 from legion_core.errors import ConfigurationError, SpaceError
-from legion_core.language import OFFERED, TaskResolver, task_by_name
+from legion_core.language import OFFERED, TaskResolver
 from legion_core.tasks import task_names
 
 SENTENCES = yaml.safe_load((Path(__file__).parent / "data" / "instructions.yaml").read_text(encoding="utf-8"))
@@ -31,16 +31,6 @@ def test_every_known_sentence_means_its_task(random_bundle: PolicyBundle, resolv
             resolution = resolver.resolve(embedding)
             assert resolution.task == task
             assert resolution.score == pytest.approx(1, abs=1e-5)
-
-
-@pytest.mark.parametrize("sentence", ["window-open", " Window  OPEN! ", "open the window"])
-def test_a_task_is_found_by_its_name_or_sentence(random_bundle: PolicyBundle, sentence: str) -> None:
-    assert task_by_name(random_bundle.manifest, sentence) == "window-open"
-
-
-@pytest.mark.parametrize("sentence", ["", "window", "open the window now or never", "window-opener"])
-def test_nothing_else_is_a_name(random_bundle: PolicyBundle, sentence: str) -> None:
-    assert task_by_name(random_bundle.manifest, sentence) is None
 
 
 def test_a_refused_sentence_is_refused(random_bundle: PolicyBundle, resolver: TaskResolver) -> None:

@@ -1,0 +1,186 @@
+"""What operators say: tasks in their order, missions, words of control, and refusals that say why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from legion_core.bundle import PolicyBundle
+from legion_core.control import Control
+from legion_core.embedding import InstructionEncoder
+from legion_core.mission import load_missions
+from legion_core.phrases import Phrases, phrases_for
+from legion_core.tasks import task_names
+from legion_core.understanding import Interpreter, MissionCall, Refused, Tasks
+
+DATA = Path(__file__).parent / "data"
+FILES = [DATA / name for name in ("seen_sentences.yaml", "held_out_sentences.yaml") if (DATA / name).exists()]
+LEAST_RIGHT, MOST_REFUSED, LEAST_OTHERS_REFUSED = 0.97, 0.02, 0.95
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def encoder() -> InstructionEncoder:
+    pytest.importorskip("sentence_transformers")
+    return InstructionEncoder()
+
+
+@pytest.fixture(scope="module")
+def interpreter(shipped_bundle: PolicyBundle, encoder: InstructionEncoder) -> Interpreter:
+    missions = {name: mission.phrases for name, mission in load_missions().items()}
+    return Interpreter(shipped_bundle, encoder, phrases_for(shipped_bundle.task_names), missions)
+
+
+def tasks_of(interpreter: Interpreter, sentence: str) -> tuple[str, ...]:
+    outcome = interpreter.understand(sentence)
+    return outcome.names if isinstance(outcome, Tasks) else ()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_phrasings_are_understood_and_other_sentences_refused(interpreter: Interpreter, file: Path) -> None:
+    sentences = read(file)
+    assert set(sentences["tasks"]) == set(task_names())
+    found = [(tasks_of(interpreter, s), (task,)) for task, said in sentences["tasks"].items() for s in said]
+    assert np.mean([understood == meant for understood, meant in found]) >= LEAST_RIGHT
+    assert np.mean([not understood for understood, _ in found]) <= MOST_REFUSED
+    assert np.mean([not tasks_of(interpreter, s) for s in sentences["refused"]]) >= LEAST_OTHERS_REFUSED
+
+
+def test_sequences_keep_their_order(interpreter: Interpreter) -> None:
+    wrong = [p for p in read(DATA / "sequences.yaml") if tasks_of(interpreter, p["sentence"]) != tuple(p["tasks"])]
+    assert not wrong
+
+
+def test_every_sentence_of_the_bundle_means_its_task(interpreter: Interpreter, shipped_bundle: PolicyBundle) -> None:
+    for task in shipped_bundle.manifest.tasks:
+        for sentence in (task.name, *task.sentences):
+            assert tasks_of(interpreter, sentence) == (task.name,), sentence
+
+
+@pytest.mark.parametrize(
+    ("sentence", "tasks"),
+    [
+        ("open and then close the window", ("window-open", "window-close")),
+        ("open the window and the door", ("window-open", "door-open")),
+        (
+            "close the drawer, the window, and press the button",
+            ("drawer-close", "window-close", "button-press-topdown"),
+        ),
+        ("grab the handle and open the door", ("door-open",)),
+        ("the drawer is open, close it", ("drawer-close",)),
+        ("it is cold in here, so please close the window", ("window-close",)),
+        ("push the puck to the goal, do not lift it", ("push",)),
+        ("don't open the window, close it", ("window-close",)),
+        ("stop and open the window", ("window-open",)),
+        ("openthe widnow", ("window-open",)),
+        ("press the button and press it again", ("button-press-topdown", "button-press-topdown")),
+    ],
+)
+def test_what_is_left_out_is_filled_in(interpreter: Interpreter, sentence: str, tasks: tuple[str, ...]) -> None:
+    assert tasks_of(interpreter, sentence) == tasks
+
+
+@pytest.mark.parametrize(
+    ("sentence", "part"),
+    [
+        ("open the window, then peel a banana", "peel a banana"),
+        ("open the window and go to the kitchen", "go to the kitchen"),
+        ("close the window and do not close the drawer", "do not close the drawer"),
+        ("pick up the puck and put it in the drawer", "put it in the drawer"),
+        ("open the window and fly away", "fly away"),
+    ],
+)
+def test_a_sequence_is_refused_with_the_part_that_is_not_understood(
+    interpreter: Interpreter, sentence: str, part: str
+) -> None:
+    outcome = interpreter.understand(sentence)
+    assert isinstance(outcome, Refused)
+    assert repr(part) in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "open the drawer",
+        "turn off the tap",
+        "do not press the button",
+        "is the window open",
+        "who closed the window",
+        "open the floor",
+        "plug the peg in",
+        "stop the faucet from running",
+        "xkcd qwrt",
+        "?!",
+        "window",
+        "make tea",
+    ],
+)
+def test_near_misses_are_refused(interpreter: Interpreter, sentence: str) -> None:
+    assert isinstance(interpreter.understand(sentence), Refused)
+
+
+def test_a_refusal_offers_the_nearest_tasks(interpreter: Interpreter) -> None:
+    outcome = interpreter.understand("open the drawer")
+    assert isinstance(outcome, Refused)
+    assert outcome.nearest[0].task == "drawer-close"
+    assert "the nearest tasks are: 'close the drawer'" in str(outcome)
+
+
+@pytest.mark.parametrize("sentence", ["clear the table", "could you clear the table, please?", "Tidy up the table!"])
+def test_missions_are_called_by_their_phrases(interpreter: Interpreter, sentence: str) -> None:
+    assert interpreter.understand(sentence) == MissionCall("clear_the_table")
+    assert not isinstance(interpreter.understand("do not clear the table"), MissionCall)
+
+
+def test_words_of_control_need_no_model(random_bundle: PolicyBundle) -> None:
+    silent = Interpreter(random_bundle, None)
+    assert silent.understand("") is Control.STOP
+    assert silent.understand("stop, you are too close") is Control.STOP
+    assert silent.understand("open the window, no, stop!") is Control.STOP
+    assert isinstance(silent.understand("release the emergency stop"), Refused)
+
+
+def test_without_a_model_names_and_known_sentences_are_understood(random_bundle: PolicyBundle) -> None:
+    silent = Interpreter(random_bundle, None)
+    for sentence in ("window-open", " Window  OPEN! ", "open the window", "please open the window"):
+        assert tasks_of(silent, sentence) == ("window-open",)
+    assert tasks_of(silent, "window-open, then drawer-close") == ("window-open", "drawer-close")
+    for sentence in ("window", "open the window now or never", "window-opener"):
+        assert isinstance(silent.understand(sentence), Refused)
+
+
+def test_own_phrases_and_aliases(shipped_bundle: PolicyBundle, encoder: InstructionEncoder) -> None:
+    own = Phrases({"window-open": ("sesame",)}, ("push the puck gently",), {"hatch": "door", "wuthering": "window"})
+    interpreter = Interpreter(shipped_bundle, encoder, own)
+    assert tasks_of(interpreter, "sesame") == ("window-open",)
+    assert tasks_of(interpreter, "open the hatch") == ("door-open",)
+    assert tasks_of(interpreter, "could you shut that wuthering") == ("window-close",)
+    assert tasks_of(interpreter, "push the puck gently") == ()
+
+
+def test_a_policy_of_other_tasks_takes_the_same_path(shipped_bundle: PolicyBundle, encoder: InstructionEncoder) -> None:
+    import dataclasses
+
+    manifest = shipped_bundle.manifest
+    task = dataclasses.replace(
+        manifest.task("drawer-close"), name="drawer-open", description="open the drawer", phrasings=("pull the drawer",)
+    )
+    others = (*manifest.tasks, task)
+    embeddings = {**shipped_bundle.embeddings, task.name: encoder.encode(task.sentences)}
+    refused = tuple(s for s in manifest.refused if "drawer" not in s)
+    bundle = dataclasses.replace(
+        shipped_bundle,
+        manifest=dataclasses.replace(manifest, tasks=others, refused=refused),
+        embeddings=embeddings,
+        refused=encoder.encode(refused),
+    )
+    interpreter = Interpreter(bundle, encoder, phrases_for(bundle.task_names))
+    assert tasks_of(interpreter, "please open the drawer for me") == ("drawer-open",)
+    assert tasks_of(interpreter, "shut the drawer then open it") == ("drawer-close", "drawer-open")
