@@ -166,6 +166,7 @@ class SharedScene:
                 break
         else:
             raise SimulationError(f"scene {self.scene.name}: no layout without contact in {DRAWS} draws")
+        self.data.qacc_warmstart[:] = 0.0  # or the layout before would be felt in the last digits
         self.tasks[FREE].settle_hand(np.array(self.scene.start_m))
         self.tasks[FREE].goal_at(self.tasks[FREE].tcp_center)
         for view in self.tasks.values():

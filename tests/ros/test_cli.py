@@ -86,6 +86,13 @@ def test_errors_are_one_line(arguments: tuple[str, ...], message: str, capsys: p
     assert "\n" not in printed
 
 
+def test_missions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("mission", "list") == 0
+    listed = capsys.readouterr().out
+    assert "clear_the_table: Clear the table: push, drawer-close, window-close (scene clear_the_table)" in listed
+    assert "make_coffee" in listed
+
+
 def test_an_unexpected_error_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ pytest.importorskip("metaworld", reason="the simulator is not installed")
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 from legion_core.sim import RobotPlant
+from legion_core.sim.composite import load_scene
 from legion_ros import topics
 from legion_ros.nodes.mujoco_node import MujocoNode
 from legion_ros.qos import EVENT, LATCHED
@@ -211,6 +212,32 @@ def test_the_scene_follows_the_task(bench: Any) -> None:
     assert bench.until(lambda: "unknown task 'juggle'" in talk.report())
 
 
+def test_in_a_composite_scene_the_task_says_what_is_seen_and_nothing_moves(bench: Any) -> None:
+    talk = Talk(bench, scene="clear_the_table", task="push")
+    task = bench.talk(String, topics.TASK, LATCHED)
+    talk.reset()
+    plant = RobotPlant("push", composite=load_scene("clear_the_table"))
+    state = plant.reset(seed=3)
+    seen = []
+    for name in ("push", "window-close", "drawer-close", "push"):
+        task(String(data=name))
+        bench.settle()
+        assert talk.step()
+        stamps = [talk.joints, talk.objects, talk.goals]
+        assert bench.until(lambda stamps=stamps: len({to_ns(heard[-1].header.stamp) for heard in stamps}) == 1)
+        state = plant.step(plant.switch(name).joint_positions, -1.0)
+        assert (position_of(talk.objects[-1]) == state.object_position).all()
+        assert (position_of(talk.goals[-1]) == state.goal_position).all()
+        seen.append(position_of(talk.objects[-1]))
+    assert np.linalg.norm(seen[0] - seen[-1]) < 0.001
+    assert np.linalg.norm(seen[0] - seen[1]) > 0.1
+    task(String(data=""))
+    task(String(data="door-open"))
+    assert bench.until(lambda: "scene clear_the_table: unknown task 'door-open'; allowed: reach, " in talk.report())
+    assert talk.step()
+    assert np.linalg.norm(position_of(talk.objects[-1]) - seen[-1]) < 0.001
+
+
 def test_in_real_time_it_steps_by_itself_with_wall_clock_stamps(bench: Any) -> None:
     talk = Talk(bench, mode="realtime")
     assert bench.until(lambda: len(talk.joints) > 5)
@@ -261,3 +288,9 @@ def test_across_a_gap_pictures_are_late_and_each_comes_once(bench: Any) -> None:
 def test_a_gap_needs_a_clock_and_a_patient_robot(bench: Any, wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match=r"gap = .*; allowed: none (in lockstep|with sync exact)"):
         bench.start(MujocoNode, gap=str(resource("config/gap.yaml")), **wrong)
+
+
+def test_a_gap_needs_a_scene_of_one_task(bench: Any) -> None:
+    gap = {"mode": "realtime", "robot": "mujoco_gap", "gap": str(resource("config/gap.yaml"))}
+    with pytest.raises(ConfigurationError, match=r"gap = .*; allowed: none in a composite scene \(make_coffee\)"):
+        bench.start(MujocoNode, scene="make_coffee", **gap)
