@@ -94,7 +94,7 @@ class MissionRun:
 
     def begin(self, mission: Mission) -> None:
         """Run this mission from its first step on, in place of any other."""
-        self._mission, self._index, self._leaving = mission, 0, False
+        self._mission, self._index, self._leaving, self._foreign = mission, 0, False, ""
         self.steps = [StepProgress(step.task) for step in mission.steps]
         self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, f"{mission.title} begins")
         self._attempt()
@@ -302,7 +302,6 @@ class MissionRun:
 
     def _request(self, task: str) -> None:
         self._asked.append(task)
-        self._foreign = ""
         self._ask(task)
 
     def _watch(self, task: str) -> None:

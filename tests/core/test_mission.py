@@ -347,6 +347,18 @@ def test_a_request_that_was_under_way_does_not_outlive_a_stop() -> None:
     assert world.asked == [""]
 
 
+def test_nor_does_it_outlive_another_task_that_somebody_asked_for() -> None:
+    world = World(TWO)
+    world.answers = False
+    while "push" not in world.asked:
+        world.step()
+    world.run.hear_task("drawer-close")
+    world.run.hear_task(world.asked.pop(0))
+    assert world.asked == ["drawer-close"]  # the operator's task again
+    world.run.hear_task(world.asked.pop(0))
+    assert (world.asked, world.report["task"]) == ([], "drawer-close")
+
+
 def test_success_of_a_single_task_is_told_without_a_mission() -> None:
     world = World()
     world.run.hear_task("push")
