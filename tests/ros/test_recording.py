@@ -424,3 +424,35 @@ def test_a_graph_of_another_machine_is_recorded_without_its_robot(bench: Any, tm
     assert recording.parameters["policy_node"]["robot"] == "/nowhere/arm.yaml"
     with pytest.raises(RecordingError, match=r"run.mcap: it holds no robot profile"):
         _ = recording.profile
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "{folder}/there.mcap"], "there.mcap exists already; choose another name"),
+        (["-o", "{folder}/nowhere/run.mcap"], "a name in a folder that exists"),
+        (["--duration", "-1"], "duration = -1.0; allowed: 0 to 1000000 s"),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    (tmp_path / "there.mcap").touch()
+    program = [sys.executable, "-m", "legion_ros.cli.main", "record"]
+    done = subprocess.run([*program, *(each.format(folder=tmp_path) for each in arguments)], check=False)
+    told = capfd.readouterr().err.splitlines()
+    assert done.returncode == 1
+    assert len(told) == 1
+    assert told[0].startswith("legion record: ")
+    assert message in told[0]
+
+
+def test_without_a_graph_there_is_a_recording_and_a_word_about_it(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    program = [sys.executable, "-m", "legion_ros.cli.main", "record", "-o", str(tmp_path / "bag"), "--duration", "1"]
+    assert subprocess.run(program, check=False).returncode == 1
+    told = capfd.readouterr()
+    assert "so no replay of this is possible" in told.err
+    assert "messages" in told.out
+    assert Recording.open(tmp_path / "bag").damage == ""
