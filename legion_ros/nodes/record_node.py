@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -126,7 +126,7 @@ class RecordNode(Node):
             self.bag.describe("parameters", {name: json.dumps(answers[name], sort_keys=True)})
         self._described = len(answers)
 
-    def _try(self, step: Any) -> None:
+    def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
         except RecordingError as error:
@@ -139,7 +139,7 @@ class RecordNode(Node):
         return f"recording to {self.bag.file}", values
 
 
-def record(arguments: Sequence[str] | None = None, on_begin: Any = lambda node: None) -> RecordNode:
+def record(arguments: Sequence[str], on_begin: Callable[[RecordNode], None]) -> RecordNode:
     """Record until Ctrl-C, SIGTERM or the set duration; `on_begin` is called with the node once it records.
 
     Raises:
