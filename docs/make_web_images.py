@@ -47,7 +47,7 @@ def take_pictures(page: Any, client: LegionClient, save: Callable[[str], None]) 
 
 def type_in(page: Any, sentence: str) -> None:
     """Type a sentence and press Enter."""
-    box = page.get_by_role("textbox").first
+    box = page.locator("form input")
     box.fill(sentence)
     box.press("Enter")
     page.locator("#legion-lines", has_text=f"“{sentence}”").wait_for(timeout=PATIENCE_MS)

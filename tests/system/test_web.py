@@ -61,8 +61,8 @@ class Browser:
 
     def say(self, sentence: str) -> None:
         """Type a sentence and press Enter."""
-        box = self.page.get_by_role("textbox").first
-        box.fill(sentence)
+        box = self.page.locator("form input")
+        box.fill(sentence, timeout=PATIENCE_MS)
         box.press("Enter")
 
     def wait_for(self, part: str, text: str) -> None:
@@ -104,6 +104,8 @@ def test_the_buttons_stop_the_arm(browser: Browser) -> None:
     press = browser.page.get_by_role("button", name="EMERGENCY STOP", exact=True)
     browser.say("open the window")
     browser.wait_for("banner", "window-open")
+    assert browser.changes()
+    time.sleep(2.0)  # the new scene is there, the arm under way
     press.click(timeout=PATIENCE_MS)
     browser.wait_for("banner", "EMERGENCY STOP: operator")
     time.sleep(1.0)
