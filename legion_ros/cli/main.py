@@ -1,4 +1,4 @@
-"""`legion`: deploy, say, mission, status, stop, record, replay, train, evaluate, import, report, bench, doctor, security."""
+"""The `legion` command: its subcommands, each a module of this package, and their exit codes."""
 
 from __future__ import annotations
 
