@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -75,40 +75,39 @@ def through_ros(mission: Mission, seeds: range) -> Iterator[Row]:
             judge.restart()
             stops = 0
             for told in missions.carry_out(request_of(mission)):
-                judge.hear(told)
                 if told["state"] == MissionState.HELD.value:
                     stops += 1
                     client.e_stop(False)
             steps = told["steps"]
             attempts, seconds = tuple(s["attempt"] for s in steps), sum(s["seconds"] for s in steps)
             complete = told["state"] == MissionState.SUCCEEDED.value
-            yield Row(mission.name, seed, complete, attempts, seconds, judge.wrong, told["text"], stops)
+            yield Row(mission.name, seed, complete, attempts, seconds, judge.wrong(steps), told["text"], stops)
 
 
 class _Judge:
-    """Compares the detector's word, as it comes, with the simulator's reports."""
+    """What the simulator's own rules say of each attempt: its reports count steps from the beginning of each."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._solved: set[str] = set()
         client.on_episode = self._on_episode
         self.restart()
 
     def restart(self) -> None:
-        self._solved.clear()
-        self.wrong: tuple[str, ...] = ()
+        """A mission begins."""
+        self._solved, self._step = [False], 0
 
     def _on_episode(self, episode: Any) -> None:
-        if episode.success and self._client.task:
-            self._solved.add(self._client.task)
+        if episode.step < self._step:
+            self._solved.append(False)
+        self._step, self._solved[-1] = episode.step, self._solved[-1] or episode.success
 
-    def hear(self, told: dict[str, Any]) -> None:
-        """Every step that has succeeded must have been solved by the simulator's own rule, too."""
-        self._client.wait(lambda: self._unsolved(told) == (), 0.5)  # its report may come after the detector's word
-        self.wrong = tuple(sorted({*self.wrong, *self._unsolved(told)}))
-
-    def _unsolved(self, told: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(s["task"] for s in told["steps"] if s["state"] == "succeeded" and s["task"] not in self._solved)
+    def wrong(self, steps: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """The steps that were said to have succeeded, and whose last attempt the simulator does not call solved."""
+        self._client.spin(0.5)  # its report may come after the detector's word
+        attempts = [(step, number == step["attempt"]) for step in steps for number in range(1, step["attempt"] + 1)]
+        judged = zip(attempts, self._solved[-len(attempts) :], strict=True)
+        told = [(step, solved) for (step, last), solved in judged if last and step["state"] == "succeeded"]
+        return tuple(step["task"] for step, solved in told if not solved)
 
 
 def main() -> None:
