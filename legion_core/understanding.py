@@ -242,11 +242,11 @@ class Interpreter:
         if exact:
             description = next(task.description for task in self._tasks if task.name == exact)
             return Resolution(exact, 1.0, (Candidate(exact, description, 1.0),))
-        if self._encoder is None or len(said) < 2:  # one word is too little to go by
+        if self._encoder is None:
             return Resolution(None, 0.0, ())
         embedding = self._encode(text_of(words))
         found = self._resolver.resolve(embedding, self._lexicon.read(words))
-        if exact == REFUSED:
+        if exact == REFUSED or len(said) < 2:  # one word is too little to go by
             return dataclasses.replace(found, task=None)
         if found.task and not found.certain and self._familiarity.doubts(found.task, embedding):
             return dataclasses.replace(found, task=None)
