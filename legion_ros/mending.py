@@ -38,6 +38,11 @@ class Problem(str, Enum):
         "The robot profile or the policy of the graph cannot be read here, so a replay of the recording will lack it.",
         "Record on the machine and from the folder where the graph was started.",
     )
+    NO_SOUND = (
+        "no_sound",
+        "The microphone gives no sound, or a topic more of it than can be heard.",
+        "Plug the microphone in, free it from other programs, or name another one (device); send sound as it is spoken.",
+    )
     BAD_OBSERVATION = (
         "bad_observation",
         "An observation lacks a field that the policy wants, or is not finite.",
