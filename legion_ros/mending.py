@@ -41,7 +41,7 @@ class Problem(str, Enum):
     NO_SOUND = (
         "no_sound",
         "The microphone gives no sound, or a topic more of it than can be heard.",
-        "Plug the microphone in, free it from other programs, or name another one (device); send sound as it is spoken.",
+        "Plug the microphone in, free it from other programs, or name another (device); send sound as it is spoken.",
     )
     BAD_OBSERVATION = (
         "bad_observation",
