@@ -30,12 +30,11 @@ CM_A_M = 100.0
 class Ears:
     """Fills `state`. Made when the first browser comes, closed when the last one has gone.
 
-    Whether a task is done, and how late a command comes, is the simulator's to say where the robot is `simulated`;
-    else mission_node's and sim2real_node's.
+    How late a command comes is the simulator's to say where the robot is `simulated`, else sim2real_node's.
     """
 
     def __init__(self, node: Node, manifest: Manifest, state: PageState, simulated: bool) -> None:
-        self._node, self._state, self._simulated = node, state, simulated
+        self._node, self._state = node, state
         self._timed = "mujoco_node" if simulated else "sim2real_node"
         self._root = f"{node.get_namespace().rstrip('/')}/"
         self._reader = LatentReader(manifest)
@@ -82,8 +81,7 @@ class Ears:
     def _on_mission(self, message: String) -> None:
         with suppress(ValueError):
             self._state.mission = MissionState.parse(message.data)
-            if not self._simulated:
-                self._state.tally.see(self._state.mission.success)
+            self._state.tally.see(self._state.mission.success)
 
     def _on_transcript(self, message: String) -> None:
         with suppress(ValueError, KeyError, TypeError):
@@ -110,9 +108,8 @@ class Ears:
         """Take in the episodes and diagnostics that came since the last look."""
         for message in self._episodes.take():
             values = dict(zip(message.name, message.position, strict=False))
-            success = values.get("success", 0.0)
-            self._state.tally.see(success > 0)
-            self._state.episodes.add(time.monotonic(), CM_A_M * values.get("distance", 0.0), success)
+            distance_m, success = values.get("distance", 0.0), values.get("success", 0.0)
+            self._state.episodes.add(time.monotonic(), CM_A_M * distance_m, success)
         for array in self._diagnostics.take():
             for status in array.status:
                 self._on_status(status)
