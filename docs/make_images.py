@@ -12,8 +12,12 @@ import imageio.v3 as imageio
 import numpy as np
 
 from legion_core.bundle import PolicyBundle
+from legion_core.mission import Mission, load_missions
+from legion_core.mission_loop import run_mission
 from legion_core.policy import LegionPolicy
 from legion_core.sim import EVALUATION_SEED_BASE, make_env
+from legion_core.sim.composite import load_scene
+from legion_core.sim.plant import RobotPlant
 from legion_core.tasks import task_names
 from legion_sim2real.bridge import BridgeFactory
 
@@ -34,8 +38,18 @@ def episode_frames(task: str, bundle: PolicyBundle) -> list[np.ndarray]:
     return frames
 
 
+def mission_frames(mission: Mission, bundle: PolicyBundle) -> list[np.ndarray]:
+    """The composite scene before and after its mission."""
+    bridge = BridgeFactory(spec=bundle.spec)()
+    plant = RobotPlant(composite=load_scene(mission.scene), robot=bridge.robot)
+    plant.reset(seed=EVALUATION_SEED_BASE)
+    before = plant.render(WIDTH, HEIGHT)
+    run_mission(mission, plant, bridge, LegionPolicy(bundle), EVALUATION_SEED_BASE)
+    return [before, plant.render(WIDTH, HEIGHT)]
+
+
 def main() -> None:
-    """A strip of one task over time, and a sheet with the last frame of every task."""
+    """A strip of one task over time, a sheet with the last frame of every task, and one with the missions."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "images"
     folder.mkdir(parents=True, exist_ok=True)
     bundle = PolicyBundle.load()
@@ -47,6 +61,8 @@ def main() -> None:
     imageio.imwrite(
         folder / "ten_tasks.jpg", np.vstack([np.hstack(last[:5]), np.hstack(last[5:])])[::2, ::2], quality=88
     )
+    missions = [np.hstack(mission_frames(mission, bundle)) for mission in load_missions().values()]
+    imageio.imwrite(folder / "missions.jpg", np.vstack(missions), quality=88)
 
 
 if __name__ == "__main__":
