@@ -22,7 +22,7 @@ PLACES = frozenset({"goal", "hand", "it"})
 """Things that may be named beside the one a task is about."""
 
 NEGATIONS = frozenset(
-    words_of("not never no nothing none nobody neither nor without instead rather avoid refrain unless hardly")
+    words_of("not never no nothing none nobody neither nor without instead avoid refrain unless hardly")
 )
 _QUESTIONS = frozenset(words_of("is are was were am did does has had who what where when why how which whose whether"))
 _ASKED = frozenset({"do", "have", "should", "shall", "may", "must"})

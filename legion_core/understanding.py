@@ -214,8 +214,10 @@ class Interpreter:
     def _prepares(self, part: _Part) -> bool:
         """Whether a part that is no task by itself may begin one, as "grab the handle" does."""
         reading = self._lexicon.read(part.said)
-        about = reading.things - {"elsewhere"} or _PREPARATIONS & set(part.said) or _PRONOUNS & set(part.said)
-        return reading.command and not reading.strange and "other" not in reading.actions and bool(about)
+        by_its_handle = _PREPARATIONS & set(part.said)
+        about = by_its_handle or _PRONOUNS & set(part.said) or reading.things - {"elsewhere"}
+        possible = reading.command and "other" not in reading.actions and (by_its_handle or not reading.strange)
+        return bool(possible and about)
 
     def _filled(self, said: Sequence[Words]) -> list[_Part]:
         """The parts with the thing or the action that they share with a neighbour: "open and then close the window"."""
@@ -224,11 +226,11 @@ class Interpreter:
         for at, (words, reading) in enumerate(zip(said, readings, strict=True)):
             before, after = range(at - 1, -1, -1), range(at + 1, len(said))
             full = words
-            if spoken(words) in self._exact:
+            if self._exact.get(spoken(words)):
                 pass
             elif reading.actions and not reading.things - PLACES:
                 thing = next((t for i in (*before, *after) if (t := self._lexicon.thing_in(said[i]))), None)
-                complete = "goal" in reading.things and not _PRONOUNS & set(words)
+                complete = any(reading.judge(rule) for rule in self._lexicon.tasks.values())
                 full = _with_thing(words, thing) if thing and not complete else words
             elif reading.things - PLACES and not reading.actions and not reading.strange:
                 verbs = next((v for i in before if (v := self._lexicon.actions_in(said[i]))), ())
