@@ -5,7 +5,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "legion_ros"
-NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "mission", "monitor", "record", "web")
+NODES = (
+    *("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco"),
+    *("mission", "monitor", "record", "web", "voice"),
+)
 DATA_FOLDERS = (
     "launch",
     "urdf",

@@ -73,6 +73,7 @@ class DeploymentOptions:
         "", "also launch the robot: mock or hardware by lbr_bringup, or gazebo", ("", *sum(BRINGUPS.values(), ()))
     )
     record: str = _option("", "record the whole run: a name ending in .mcap for a file, any other for a folder")
+    voice: str = _option("", "hear the operator: mic, topic (legion/voice/audio), or a WAV file; empty: no")
     web: bool = _option(False, "serve the operator's page for a browser")
     web_host: str = _option("127.0.0.1", "address that the page listens on; 127.0.0.1: this machine only")
     web_port: int = _option(8080, "port that the page listens on")
@@ -249,6 +250,9 @@ def deployment_graph(options: DeploymentOptions) -> tuple[NodeSpec, ...]:
         # started again it would find its own file
         file = {"file": str(Path(options.record).resolve())}
         nodes.insert(0, node("record_node", file, critical=False, respawn=None))
+    if options.voice:
+        heard = options.voice if options.voice in ("mic", "topic") else str(Path(options.voice).resolve())
+        nodes.append(node("voice_node", {"source": heard, **_phrases(options)}, critical=False))
     if options.web:
         nodes.append(node("web_node", {**robot, **policy, **_chosen(options, "web_host", "web_port")}, critical=False))
     if options.rviz:
@@ -274,9 +278,13 @@ def _chosen(options: DeploymentOptions, *names: str) -> dict[str, Any]:
 
 def _language(options: DeploymentOptions) -> dict[str, str]:
     """Files of the language node by absolute names, as nodes need not share this folder."""
-    files = [str(Path(file).resolve()) for file in options.phrases.split(os.pathsep) if file]
     model = {"language_model": str(Path(options.language_model).resolve())} if options.language_model else {}
-    return {**model, **({"phrases": os.pathsep.join(files)} if files else {})}
+    return {**model, **_phrases(options)}
+
+
+def _phrases(options: DeploymentOptions) -> dict[str, str]:
+    files = [str(Path(file).resolve()) for file in options.phrases.split(os.pathsep) if file]
+    return {"phrases": os.pathsep.join(files)} if files else {}
 
 
 def _simulator(options: DeploymentOptions) -> dict[str, Any]:
@@ -337,7 +345,7 @@ def _parse(name: str, text: str, hint: type) -> Any:
 
 NODE_NAMES = (
     *("language_node", "mujoco_node", "real2sim_node", "policy_node", "sim2real_node"),
-    *("watchdog_node", "mission_node", "monitor_node", "record_node", "web_node"),
+    *("watchdog_node", "mission_node", "monitor_node", "record_node", "voice_node", "web_node"),
 )
 
 

@@ -28,6 +28,11 @@ class Problem(str, Enum):
         "A message of the robot, the gripper or the camera cannot be used: names, frame, size or numbers are wrong.",
         "Compare joint_names, frames and topics of the profile with what the driver publishes; mend the publisher.",
     )
+    LOST_SOUND = (
+        "lost_sound",
+        "Sound comes faster than it can be recognised, so the oldest is lost.",
+        "Send the sound at its own pace; see the real_time_factor that voice_node reports.",
+    )
     NOT_RECORDED = (
         "not_recorded",
         "A topic that should be recorded is of a message type that is not installed here.",

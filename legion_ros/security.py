@@ -179,6 +179,10 @@ def _own(node: str, options: DeploymentOptions) -> Access:
                 f"{name}/{service}" for name in NODE_NAMES for service in ("list_parameters", "get_parameters")
             ),
         ),
+        "voice_node": Access(
+            publish=(topics.DIAGNOSTICS, topics.INSTRUCTION, topics.VOICE_TRANSCRIPT),
+            subscribe=(topics.PUSH_TO_TALK, *((topics.VOICE_AUDIO,) if options.voice == "topic" else ())),
+        ),
         "web_node": Access(
             publish=(topics.DIAGNOSTICS, topics.INSTRUCTION, topics.MISSION_REQUEST, topics.PUSH_TO_TALK),
             subscribe=(

@@ -1,0 +1,79 @@
+"""Speech made of text with espeak-ng, called in this process: the library and its voices come as a wheel."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import espeakng_loader
+import numpy as np
+import numpy.typing as npt
+
+from legion_core.speech.audio import RATE_HZ, Pcm, resampled
+
+RETRIEVAL, UTF8, RATE = 1, 1, 1
+Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """An espeak-ng voice, such as en-us or en+f3 (British, a woman), and how many words it says in a minute."""
+
+    name: str
+    words_per_minute: int = 160
+
+
+VOICES = (Voice("en-us"), Voice("en+f3"))
+"""Two speakers of two accents: a man of the United States, a woman of Britain."""
+
+
+@cache
+def _library() -> tuple[ctypes.CDLL, int]:
+    """espeak-ng, made ready once, and its sample rate in Hz."""
+    library = ctypes.CDLL(espeakng_loader.get_library_path())
+    rate = library.espeak_Initialize(RETRIEVAL, 0, espeakng_loader.get_data_path().encode(), 0)
+    if rate <= 0:
+        raise RuntimeError(f"espeak-ng does not start (code {rate})")
+    return library, rate
+
+
+def speak(text: str, voice: Voice = VOICES[0]) -> Pcm:
+    """The sentence as 16 kHz mono samples, without noise."""
+    library, rate = _library()
+    pieces: list[npt.NDArray[np.int16]] = []
+
+    def take(samples: ctypes.Array[ctypes.c_short], count: int, events: object) -> int:
+        if samples and count > 0:
+            pieces.append(np.ctypeslib.as_array(samples, shape=(count,)).copy())
+        return 0
+
+    callback = Callback(take)
+    library.espeak_SetSynthCallback(callback)
+    if library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+        raise ValueError(f"espeak-ng has no voice {voice.name!r}")
+    library.espeak_SetParameter(RATE, voice.words_per_minute, 0)
+    spoken = text.encode() + b"\0"
+    library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken)), 0, 1, 0, UTF8, None, None)
+    library.espeak_Synchronize()
+    return resampled(np.concatenate(pieces), rate)
+
+
+def silence(seconds: float) -> Pcm:
+    """So much of nothing."""
+    return np.zeros(round(seconds * RATE_HZ), np.int16)
+
+
+def with_noise(speech: Pcm, snr_db: float, seed: int = 0, pause_s: float = 0.6) -> Pcm:
+    """The speech between two pauses, all of it in white noise of that ratio to the speech's own power."""
+    rng = np.random.default_rng(seed)
+    whole = np.concatenate([silence(pause_s), speech, silence(pause_s)]).astype(np.float64)
+    power = float(np.mean(speech.astype(np.float64) ** 2))
+    noise = rng.normal(scale=np.sqrt(power / 10 ** (snr_db / 10)), size=len(whole))
+    return np.clip(whole + noise, -32768, 32767).astype(np.int16)
+
+
+def said(sentences: Sequence[str], voice: Voice, snr_db: float) -> list[Pcm]:
+    """Each sentence in noise of its own."""
+    return [with_noise(speak(sentence, voice), snr_db, seed) for seed, sentence in enumerate(sentences)]

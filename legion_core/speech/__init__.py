@@ -1,0 +1,1 @@
+"""From sound to words, without ROS: sources, voice activity, recognisers."""

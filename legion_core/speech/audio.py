@@ -1,0 +1,55 @@
+"""Sound as this package has it: 16 kHz, one channel, 16 bits."""
+
+from __future__ import annotations
+
+import wave
+from math import gcd
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.signal import resample_poly
+
+from legion_core.errors import ConfigurationError
+
+RATE_HZ = 16_000
+Pcm: TypeAlias = npt.NDArray[np.int16]
+
+
+def resampled(samples: npt.ArrayLike, rate_hz: int) -> Pcm:
+    """Samples (N,) in int16's range and of any rate as 16 kHz."""
+    values = np.asarray(samples, np.float64)
+    if rate_hz != RATE_HZ:
+        common = gcd(rate_hz, RATE_HZ)
+        values = resample_poly(values, RATE_HZ // common, rate_hz // common)
+    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+
+
+def read_wav(path: Path | str) -> Pcm:
+    """A WAV file of any rate, number of channels and width of 8 to 32 bits as 16 kHz mono.
+
+    Raises:
+        ConfigurationError: the file cannot be read or is no PCM in WAV.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate_hz, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
+            raw = file.readframes(file.getnframes())
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    except (wave.Error, EOFError) as error:
+        raise ConfigurationError(f"{path} is no WAV file of PCM samples: {error}") from error
+    whole = len(raw) // (width * channels) * width * channels
+    return resampled(_values(raw[:whole], width).reshape(-1, channels).mean(axis=1), rate_hz)
+
+
+def _values(raw: bytes, width: int) -> npt.NDArray[np.float64]:
+    """Little-endian samples of so many bytes in int16's range; those of one byte have no sign."""
+    if width == 1:
+        return (np.frombuffer(raw, np.uint8).astype(np.float64) - 128) * 256
+    if width == 3:
+        padded = np.zeros((len(raw) // 3, 4), np.uint8)
+        padded[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
+        return padded.view("<i4")[:, 0] / 65536
+    return np.frombuffer(raw, f"<i{width}") / float(256 ** (width - 2))

@@ -1,0 +1,90 @@
+"""Sound from files and in pieces becomes 16 kHz mono, and what is none is one clear error."""
+
+from __future__ import annotations
+
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from legion_core.errors import ConfigurationError
+from legion_core.speech.audio import RATE_HZ, read_wav
+from legion_core.speech.sources import AudioError, Microphone, PushedSource, WavSource
+
+
+def write_tone(path: Path, rate_hz: int, channels: int, width: int) -> None:
+    """A second of 440 Hz at half of the full scale."""
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate_hz) / rate_hz)
+    values = np.repeat(np.rint(tone * (2 ** (8 * width - 1) - 1)).astype(np.int64), channels)
+    raw = (
+        (values + 128).astype(np.uint8).tobytes()
+        if width == 1
+        else b"".join(int(value).to_bytes(width, "little", signed=True) for value in values)
+    )
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate_hz)
+        file.writeframes(raw)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels", "width"), [(16000, 1, 2), (44100, 2, 2), (8000, 1, 1), (48000, 2, 3)])
+def test_files_of_any_kind_sound_alike(tmp_path: Path, rate_hz: int, channels: int, width: int) -> None:
+    write_tone(tmp_path / "tone.wav", rate_hz, channels, width)
+    samples = read_wav(tmp_path / "tone.wav")
+    expected = 16384 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)
+    middle = slice(1000, -1000)
+    assert len(samples) == RATE_HZ
+    assert np.abs(samples[middle] - expected[middle]).max() < 400
+
+
+def test_what_is_no_wav_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text.wav").write_text("no sound")
+    with pytest.raises(ConfigurationError, match=r"text\.wav is no WAV file"):
+        read_wav(tmp_path / "text.wav")
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        read_wav(tmp_path / "missing.wav")
+
+
+def test_a_file_ends_after_a_silence(tmp_path: Path) -> None:
+    write_tone(tmp_path / "tone.wav", 16000, 1, 2)
+    source, pieces = WavSource(tmp_path / "tone.wav"), []
+    with pytest.raises(EOFError):
+        while True:
+            pieces.append(source.read(0.0))
+    assert sum(map(len, pieces)) == 2 * RATE_HZ
+    assert not np.concatenate(pieces)[RATE_HZ:].any()
+
+
+@given(st.binary(max_size=200), st.lists(st.integers(0, 30)))
+def test_pieces_of_any_size_join(sound: bytes, sizes: list[int]) -> None:
+    source, rest = PushedSource(), sound
+    for size in sizes:
+        assert source.push(rest[:size])
+        rest = rest[size:]
+    source.push(rest)
+    heard = [source.read(0.0) for _ in range(len(sizes) + 1)]
+    whole = len(sound) // 2 * 2
+    assert np.concatenate(heard).tobytes() == sound[:whole]
+    assert source.read(0.0) is None
+
+
+def test_the_oldest_is_lost_when_nobody_reads() -> None:
+    source = PushedSource()
+    assert all(source.push(bytes(2)) for _ in range(PushedSource.LIMIT))
+    assert not source.push(b"\1\0")
+
+
+def test_a_microphone_that_is_not_there_is_named() -> None:
+    with pytest.raises(AudioError, match=r"no microphone 'no such device'|PortAudio|sounddevice"):
+        Microphone("no such device")
+
+
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    with pytest.raises(AudioError, match=r"sounddevice is missing; install it with: pip install"):
+        Microphone()
