@@ -25,6 +25,8 @@ from legion_ros.web.state import Health, Line, MissionState, PageState
 EPISODE_DEPTH, DIAGNOSTICS_DEPTH = 20, 60
 LATENCY_KEYS = ("latency_median_ms", "latency_p99_ms")
 CM_A_M = 100.0
+SUCCEEDED, UNDER_WAY = "succeeded", ("running", "paused", "held")
+"""States of a step, and of a mission, as mission_node tells them."""
 
 
 class Ears:
@@ -80,8 +82,16 @@ class Ears:
 
     def _on_mission(self, message: String) -> None:
         with suppress(ValueError):
-            self._state.mission = MissionState.parse(message.data)
-            self._state.tally.see(self._state.mission.success)
+            before, self._state.mission = self._state.mission, MissionState.parse(message.data)
+            self._count(before, self._state.mission)
+
+    def _count(self, before: MissionState, now: MissionState) -> None:
+        """Successes: in a mission those of its steps, as the next one begins at once; else that of the task."""
+        for was, step in zip(before.steps, now.steps, strict=False):
+            if step.state == SUCCEEDED != was.state:
+                self._state.tally.credit(step.task)
+        if now.state not in UNDER_WAY:
+            self._state.tally.see(now.success)
 
     def _on_transcript(self, message: String) -> None:
         with suppress(ValueError, KeyError, TypeError):

@@ -43,6 +43,11 @@ class Tally:
             self.tasks[self._running].done += 1
             self._running = ""
 
+    def credit(self, task: str) -> None:
+        """An attempt at a task that was begun has succeeded, whether it still runs or not."""
+        attempts = self.tasks.setdefault(task, Attempts())
+        attempts.done = min(attempts.done + 1, attempts.begun)
+
 
 class Curves:
     """Rows of numbers over time, the newest `length` of them, as the plots want them: one array a column."""

@@ -241,6 +241,38 @@ def test_replies_task_and_mission_are_told(graph: Graph, page: PageClient) -> No
     assert page.until(lambda: "paused" in page.shown("mission"))
 
 
+def test_successes_are_counted_in_missions_and_of_single_tasks(graph: Graph, page: PageClient) -> None:
+    tasks, mission = graph.talk(String, topics.TASK, LATCHED), graph.talk(String, topics.MISSION_STATE, LATCHED)
+
+    def tell(state: str, states: tuple[str, ...], success: bool = False) -> None:
+        steps = [
+            {"task": task, "state": each, "attempt": 1, "seconds": 1.0}
+            for task, each in zip("ab", states, strict=False)
+        ]
+        told = {"mission": "m", "title": "M", "state": state, "step": 0, "steps": steps, "task": "", "text": "x"}
+        mission(String(data=json.dumps({**told, "success": success})))
+        page.until(lambda: False, 0.3)
+
+    def begin(task: str) -> None:
+        tasks(String(data=task))
+        page.until(lambda: False, 0.3)
+
+    begin("a")
+    tell("running", ("running", "waiting"))
+    begin("b")
+    tell("running", ("succeeded", "running"))
+    tell("succeeded", ("succeeded", "succeeded"), success=True)
+    begin("c")
+    tell("idle", (), success=False)
+    tell("idle", (), success=True)
+    begin("c")
+    tell("idle", (), success=True)
+    for task, count in (("a", "1 of 1"), ("b", "1 of 1"), ("c", "1 of 2")):
+        shown = f"<td>{task}</td>", f"{count}</td>"
+        assert page.until(lambda shown=shown: shown[0] in page.shown("tally") and shown[1] in page.shown("tally"))
+    assert page.shown("tally").count("1 of 1") == 2
+
+
 def test_the_emergency_stop_waits_for_nothing(graph: Graph, page: PageClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's thread hangs, and the service comes only after the button was pressed."""
     stuck, release = threading.Event(), threading.Event()
