@@ -1,7 +1,7 @@
 """Spoken sentences to tasks: espeak-ng's speech in noise, through the recogniser and the understanding of its text.
 
 Prints, for each voice, the share of sentences whose task is understood, and how long "stop" takes.
-Run: python benchmarks/bench_voice.py --sentences FILE.yaml [--snr 20] [--voices en-us en+f3] [--output FILE.json]
+Run: python benchmarks/bench_voice.py --sentences FILE.yaml [--snr 20] [--voices en-us en] [--output FILE.json]
 The file holds {tasks: {task: [sentence, ...]}}; without one the sentences are those of tests/core/speech/spoken.yaml.
 """
 

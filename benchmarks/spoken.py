@@ -25,8 +25,8 @@ class Voice:
     words_per_minute: int = 160
 
 
-VOICES = (Voice("en-us"), Voice("en+f3"))
-"""Two speakers of two accents: a man of the United States, a woman of Britain."""
+VOICES = (Voice("en-us"), Voice("en"))
+"""The plain voices of the United States and of Britain."""
 
 
 @cache

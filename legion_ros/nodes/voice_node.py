@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Bool, String, UInt8MultiArray
 
 from legion_core.speech.activity import LONGEST_S, MODES
@@ -23,6 +24,7 @@ from legion_core.speech.dialogue import THRESHOLD, Dialogue, Turn
 from legion_core.speech.listener import Listener, make_recogniser
 from legion_core.speech.recogniser import ENGINES
 from legion_core.speech.sources import AudioError, AudioSource, Microphone, PushedSource, WavSource
+from legion_core.speech.sphinx import SphinxRecogniser
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
 from legion_ros.mending import Problem
@@ -31,6 +33,8 @@ from legion_ros.process import run
 from legion_ros.qos import EVENT
 
 NAME = "voice_node"
+SOUND = QoSProfile(depth=PushedSource.LIMIT, reliability=ReliabilityPolicy.RELIABLE)
+"""No piece may be lost, however small they are."""
 WAIT_S = 0.2
 SILENCE = np.zeros(round(WAIT_S * RATE_HZ), np.int16)
 RETRY_S = 3.0
@@ -65,16 +69,17 @@ class VoiceNode(Node):
         super().__init__(NAME)
         self._settings = settings = declare(self, VoiceSettings)
         files = [file for file in settings.phrases.split(os.pathsep) if file]
-        self._listener = Listener(
-            make_recogniser(settings.engine, settings.model, files), settings.mode, settings.longest_s
-        )
+        recogniser = make_recogniser(settings.engine, settings.model, files)
+        if isinstance(recogniser, SphinxRecogniser) and recogniser.unpronounceable:
+            self.get_logger().warning(f"words without a pronunciation: {', '.join(recogniser.unpronounceable)}")
+        self._listener = Listener(recogniser, settings.mode, settings.longest_s)
         self._dialogue = Dialogue(settings.threshold, settings.patience_s)
         self._pushed = PushedSource()
         self._file = WavSource(settings.source) if settings.source not in ("mic", "topic") else None
         self._instruction = self.create_publisher(String, topics.INSTRUCTION, EVENT)
         self._transcript = self.create_publisher(String, topics.VOICE_TRANSCRIPT, EVENT)
         if settings.source == "topic":
-            self.create_subscription(UInt8MultiArray, topics.VOICE_AUDIO, self._on_audio, EVENT)
+            self.create_subscription(UInt8MultiArray, topics.VOICE_AUDIO, self._on_audio, SOUND)
         self.create_subscription(Bool, topics.PUSH_TO_TALK, self._on_push_to_talk, EVENT)
         self._problems: queue.SimpleQueue[tuple[str, Problem]] = queue.SimpleQueue()
         self._state, self._last = "listening", ""

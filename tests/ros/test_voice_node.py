@@ -50,7 +50,7 @@ class Operator:
         raw = sound.tobytes()
         for at in range(0, len(raw), PIECE):
             self._talk(UInt8MultiArray(data=raw[at : at + PIECE]))
-            self._bench.until(lambda: True, 1.0) if at % (20 * PIECE) else self._bench.settle(0.02)
+            self._bench.settle(0.003)
 
     def say(self, text: str, states: int = 1) -> dict[str, Any]:
         """Say it and wait for that many more entries of the transcript; the last one."""
