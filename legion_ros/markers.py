@@ -41,8 +41,8 @@ class Shown:
 
     `places` are positions (3,) m in the robot's base frame by the topic that told them, `trail` is where the target
     was, the oldest first; `stopped` is the reason of an emergency stop, '' without one; `guard` a value of `Level`,
-    anything else while it is unknown; `component` the task of the mixture component that explains the latent best, '' while no
-    latent is known, and `certainty` its responsibility, 0 to 1.
+    anything else while it is unknown; `component` the task of the mixture component that explains the latent best, ''
+    while no latent is known, and `certainty` its responsibility, 0 to 1.
     """
 
     places: Mapping[str, Vector] = field(default_factory=dict)
