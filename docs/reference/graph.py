@@ -13,22 +13,23 @@ from typing import Any, NamedTuple
 
 import legion_ros
 from legion_ros import topics
-from legion_ros.deployment import NODE_NAMES, DeploymentOptions, deployment_graph
+from legion_ros.deployment import NODE_NAMES, PACKAGE, DeploymentOptions, deployment_graph
 from legion_ros.robot_io import COMMAND_KINDS
 from legion_ros.security import OPERATOR, Access, access_of, operator_access
 from legion_sim2real.robot import RobotProfile
 from reference.markdown import GENERATED, code, table
 
-EVERY_NODE: dict[str, Any] = {"web": True, "voice": "topic", "record": "run"}
-"""Options of a deployment with all nodes."""
+EVERY_NODE = DeploymentOptions(web=True, voice="topic", record="run")
+"""A simulated deployment with all nodes."""
 QUALITIES = {
     "STREAM": "reliable, newest",
     "SENSOR": "best effort, newest",
     "EVENT": "reliable, 10",
     "LATCHED": "reliable, latched",
     "INBOX": "best effort",
+    "SOUND": "reliable, all",
 }
-"""The profiles of legion_ros.qos in words."""
+"""The profiles of legion_ros.qos in words, and that of voice_node."""
 MAKERS = {
     "create_publisher": ("publish", ""),
     "own_publisher": ("publish", "STREAM"),
@@ -92,14 +93,13 @@ def page() -> str:
 
 def accesses() -> dict[str, Access]:
     """What each node, and the operator, may use in a simulated deployment with all nodes."""
-    options = _every_node()
-    graph = [spec for spec in deployment_graph(options) if spec.package == "legion_ros"]
-    return {spec.name: access_of(spec, options) for spec in graph} | {OPERATOR: operator_access(options)}
+    graph = [spec for spec in deployment_graph(EVERY_NODE) if spec.package == PACKAGE]
+    return {spec.name: access_of(spec, EVERY_NODE) for spec in graph} | {OPERATOR: operator_access(EVERY_NODE)}
 
 
 def meanings() -> dict[str, str]:
     """What each topic and service carries: in legion_ros/topics.py the text below its constant; then the robot's."""
-    body, profile = ast.parse(inspect.getsource(topics)).body, _every_node().profile
+    body, profile = ast.parse(inspect.getsource(topics)).body, EVERY_NODE.profile
     ours = {
         getattr(topics, ast.unparse(line.targets[0])): str(ast.literal_eval(below.value))
         for line, below in itertools.pairwise(body)
@@ -116,7 +116,7 @@ def meanings() -> dict[str, str]:
 
 def endpoints() -> dict[tuple[str, str], Endpoint]:
     """(publish, subscribe, reply or request; name) of every end that the source makes, a node's own first."""
-    profile = _every_node().profile
+    profile = EVERY_NODE.profile
     command = COMMAND_KINDS[profile.command_interface]
     kind = f"{command.__module__.split('.')[0]}/{command.__name__}"
     found = {("publish", profile.command_topic): Endpoint(kind, "STREAM")}
@@ -125,11 +125,6 @@ def endpoints() -> dict[tuple[str, str], Endpoint]:
         for role, name, end in _endpoints_in(ast.parse(file.read_text(encoding="utf-8")), profile):
             found.setdefault((role, name), end)
     return found
-
-
-def _every_node() -> DeploymentOptions:
-    known = {f.name for f in dataclasses.fields(DeploymentOptions)}
-    return DeploymentOptions(**{name: value for name, value in EVERY_NODE.items() if name in known})
 
 
 def _users() -> dict[str, dict[str, str]]:
