@@ -39,6 +39,7 @@ NODES = {
     "monitor_node": "MonitorSettings",
     "record_node": "RecordSettings",
     "web_node": "WebSettings",
+    "voice_node": "VoiceSettings",
 }
 
 
