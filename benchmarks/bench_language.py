@@ -35,7 +35,8 @@ def tasks_of(interpreter: Interpreter, sentence: str) -> tuple[str, ...]:
 
 def measure_sentences(interpreter: Interpreter, sentences: dict[str, Any], show: bool) -> dict[str, Any]:
     """Shares by task and over all; prints the table, and what went wrong if asked to."""
-    rows, errors = {}, []
+    rows: dict[str, tuple[int, int, int]] = {}
+    errors: list[tuple[str, tuple[str, ...], tuple[str, ...]]] = []
     for task, said in sentences["tasks"].items():
         found = [tasks_of(interpreter, sentence) for sentence in said]
         errors += [(s, (task,), f) for s, f in zip(said, found, strict=True) if f != (task,)]
@@ -43,15 +44,15 @@ def measure_sentences(interpreter: Interpreter, sentences: dict[str, Any], show:
     others = [(sentence, tasks_of(interpreter, sentence)) for sentence in sentences["refused"]]
     errors += [(sentence, (), found) for sentence, found in others if found]
     print("| task | sentences | right | wrong | refused |\n|---|---|---|---|---|")
-    total = tuple(np.sum(list(rows.values()), axis=0).tolist())
+    total = np.sum(list(rows.values()), axis=0).tolist()
     for task, (count, right, refused) in {**rows, "all": total}.items():
         shares = (f"{part / count:.3f}" for part in (right, count - right - refused, refused))
         print(f"| {task} | {count} | {' | '.join(shares)} |")
     share = sum(not found for _, found in others) / len(others)
     print(f"| to be refused | {len(others)} | | | {share:.3f} |\n{BARS}")
     if show:
-        for sentence, meant, found in errors:
-            print(f"  {sentence!r}: {', '.join(meant) or 'none'}, understood {', '.join(found) or 'none'}")
+        for sentence, meant, understood in errors:
+            print(f"  {sentence!r}: {', '.join(meant) or 'none'}, understood {', '.join(understood) or 'none'}")
     return {
         "right": total[1] / total[0],
         "good refused": total[2] / total[0],

@@ -103,8 +103,8 @@ class Interpreter:
         known = {task.name: (*task.sentences, *phrases.tasks.get(task.name, ())) for task in manifest.tasks}
         calls = {name: (name.replace("_", " "), *said) for name, said in (missions or {}).items()}
         self._exact = {self._key(s): name for name, sentences in known.items() for s in sentences}
-        self._exact |= {self._key(name.replace("-", " ")): name for name in known}
         self._exact |= {self._key(s): REFUSED for s in (*manifest.refused, *phrases.refused)}
+        self._exact |= {self._key(name.replace("-", " ")): name for name in known}
         self._calls = {self._key(phrase): name for name, said in calls.items() for phrase in said}
         vocabulary = {word for key in (*self._exact, *self._calls) for word in key}
         common = encoder.vocabulary if encoder else frozenset()
