@@ -53,9 +53,6 @@ class Watchdog:
         self._measured.append((stamp_s, values))
         while len(self._measured) > 2 and stamp_s - self._measured[1][0] >= WINDOW_S:
             self._measured.popleft()
-        if self._in_motion and stamp_s - self._commanded_s > HANG_S:
-            self._in_motion = False
-            return f"commands ceased in mid-motion, {HANG_S:g} s ago"
         return self._too_fast()
 
     def command(self, values: Sequence[float]) -> str | None:
@@ -67,6 +64,16 @@ class Watchdog:
         self._command = values
         self._commanded_s = self._measured[-1][0] if self._measured else -math.inf
         return None
+
+    def ceased(self) -> str | None:
+        """Whether commands have ceased in mid-motion; to be asked when all that has come is taken in.
+
+        In between, a busy machine's backlog of measurements would look like a time without commands.
+        """
+        if not self._in_motion or not self._measured or self._measured[-1][0] - self._commanded_s <= HANG_S:
+            return None
+        self._in_motion = False
+        return f"commands ceased in mid-motion, {HANG_S:g} s ago"
 
     def _too_fast(self) -> str | None:
         (then_s, then), (now_s, now) = self._measured[0], self._measured[-1]

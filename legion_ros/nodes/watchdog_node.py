@@ -91,6 +91,7 @@ class WatchdogNode(Node):
             self._measure(message)
         for message in self._commanded.take():
             self._alarm(self._watchdog.command(self._read_commanded(message)))
+        self._alarm(self._watchdog.ceased())
         self._believe()
 
     def _measure(self, message: Any) -> None:

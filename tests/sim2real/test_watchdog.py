@@ -18,7 +18,8 @@ PERIOD_S = 0.02
 def watch(watchdog: Watchdog, speeds: np.ndarray, steps: int = 20, since_s: float = 0.0) -> list[str]:
     """The alarms while the arm moves at constant speeds."""
     times = since_s + PERIOD_S * np.arange(steps)
-    return [alarm for t in times if (alarm := watchdog.measure(float(t), list(speeds * t))) is not None]
+    alarms = [alarm for t in times for alarm in (watchdog.measure(float(t), list(speeds * t)), watchdog.ceased())]
+    return [alarm for alarm in alarms if alarm is not None]
 
 
 @given(st.floats(-SPEED_MARGIN, SPEED_MARGIN), st.floats(-SPEED_MARGIN, SPEED_MARGIN))
@@ -62,6 +63,17 @@ def test_commands_that_cease_in_mid_motion_are_an_alarm_once() -> None:
         watchdog.command([0.01 * step, 0.0])
     alarms = watch(watchdog, np.zeros(2), steps=60, since_s=0.1)
     assert alarms == [f"commands ceased in mid-motion, {HANG_S:g} s ago"]
+
+
+def test_a_backlog_of_measurements_and_commands_is_none() -> None:
+    watchdog = Watchdog(FASTEST)
+    for step in range(5):
+        watchdog.measure(step * PERIOD_S, [0.0, 0.0])
+        watchdog.command([0.01 * step, 0.0])
+    times = 0.1 + PERIOD_S * np.arange(50)
+    assert not any(watchdog.measure(float(t), [0.0, 0.0]) for t in times)
+    assert not any(watchdog.command([0.01 * t, 0.0]) for t in times)
+    assert watchdog.ceased() is None
 
 
 def test_commands_that_cease_at_rest_are_none() -> None:
