@@ -16,7 +16,7 @@ from legion_core.speech.pronunciation import pronunciations
 from legion_core.speech.recogniser import Heard, Judge
 
 INSTALL_HINT = "install it with: pip install 'legion_ros[voice]'"
-HYPOTHESES = 30
+HYPOTHESES = 100
 LANGUAGE_WEIGHT = 8.0
 STOP = {"stop-american": "S T AA P", "stop-british": "S T AO P"}
 THRESHOLD = 1e-20
