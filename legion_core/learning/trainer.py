@@ -34,7 +34,7 @@ from legion_core.learning.sentences import Sentences
 from legion_core.learning.settings import RunSettings
 from legion_core.mixture import make_engine, name_components, purity
 from legion_core.sim import EVALUATION_SEED_BASE, MAX_STEPS, ArmBridge, RealityGap, check_actuation
-from legion_core.spaces import Float32, ObservationSpec
+from legion_core.spaces import Float32, ObservationSpec, Vector
 from legion_core.tasks import get_task, task_set
 from legion_core.workers import run_jobs, worker_pool
 
@@ -162,6 +162,7 @@ class Trainer:
         self._index = {task.name: index for index, task in enumerate(self._tasks)}
         self._knowledge: KnowledgeSpace | None = None
         self._latents: Float32 = np.empty((0, self._settings.agent.architecture.latent), np.float32)
+        self._typical: dict[str, tuple[float, ...]] = {}
         self._stage, self._round, self._updates, self._env_steps, self._stage_env_steps = 0, 0, 0, 0, 0
         self._best, self._saved_at = (0, -1.0), 0
         self._started, self._elapsed_before = time.perf_counter(), 0.0
@@ -328,6 +329,7 @@ class Trainer:
         fit = self._mixture.fit(z)
         self._knowledge = name_components(fit, names)
         self._latents = mu
+        self._typical = self._most_likely(rows, self._knowledge.log_likelihood(mu))
         self._agent.know(self._knowledge)
         self._record(
             "mixture",
@@ -350,6 +352,15 @@ class Trainer:
                 stage=np.int8(stage.index),
             )
 
+    def _most_likely(self, rows: Transitions, likelihood: Vector) -> dict[str, tuple[float, ...]]:
+        """Of each task the observation whose latent is the most likely, to the millimetre."""
+        found = {}
+        for index in np.unique(rows.task):
+            own = np.flatnonzero(rows.task == index)
+            observation = rows.observation[own[likelihood[own].argmax()]]
+            found[self._tasks[index].name] = tuple(np.round(observation.astype(float), 3).tolist())
+        return found
+
     def _components(self) -> int:
         return 0 if self._knowledge is None else len(self._knowledge.tasks)
 
@@ -370,6 +381,7 @@ class Trainer:
             components=knowledge.tasks,
             familiar_log_likelihood=familiar,
             refused=sentences.refused_sentences,
+            typical=self._typical,
             architecture=self._settings.agent.architecture,
         )
         return PolicyBundle(manifest, self._agent.weights(), knowledge, sentences.embeddings, sentences.refused)
@@ -457,7 +469,7 @@ class Trainer:
             knowledge = self._knowledge
             tensors |= {f"knowledge.{name}": getattr(knowledge, name) for name in MIXTURE}
             tensors["knowledge.latents"] = self._latents
-            state["components"] = knowledge.tasks
+            state |= {"components": knowledge.tasks, "typical": self._typical}
         self._directory.save_checkpoint(tensors, state, stage_end=stage_end)
         self._saved_at = self._updates
         oldest = self._directory.checkpoint_state(self._directory.checkpoints()[0])
@@ -472,6 +484,7 @@ class Trainer:
             weights, means, variances = (tensors[f"knowledge.{name}"] for name in MIXTURE)
             self._knowledge = KnowledgeSpace(weights, means, variances, tuple(state["components"]))
             self._latents = tensors["knowledge.latents"]
+            self._typical = {task: tuple(values) for task, values in state["typical"].items()}
             self._agent.know(self._knowledge)
         self._stage, self._round, self._updates = state["stage"], state["round"], state["updates"]
         self._env_steps, self._stage_env_steps = state["env_steps"], state["stage_env_steps"]

@@ -96,6 +96,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_leaves_everything_it_should(whole: Path) -> None:
     bundle = PolicyBundle.load(whole / "bundle")
     assert bundle.task_names == ("reach", "drawer-close")
+    assert set(bundle.manifest.typical) == set(bundle.task_names)
     assert bundle.manifest.training["command"] == "legion train"
     assert set(bundle.manifest.success["mocap"]["tasks"]) == {"reach", "drawer-close"}
     assert [folder.name for folder in RunDirectory.read(whole).stages] == ["00-reach", "01-drawer-close"]
