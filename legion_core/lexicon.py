@@ -6,7 +6,7 @@ button". Words tell them apart. `data/lexicon.yaml` holds them; a task that it d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,9 @@ _COPULAS = frozenset(words_of("is are was were looks seems stays"))
 _WISHES = frozenset(words_of("should must ought needs need be want wants"))
 _MANNERS = (("without",), ("from", "where"))
 _STATES = frozenset({"open", "close"})
+_RELATIVES = frozenset({"that", "which", "where", "what"})
+_REMAINS = frozenset({"leave", "keep"})
+_KEPT = frozenset({"open", "opened", "closed", "shut"})
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Lexicon:
         self._things, self._actions = things, actions
         self._forms: dict[str, str] = data["forms"]
         self._plain = {word for (word,) in phrases_in(data["plain"])}
+        self._remarks = phrases_in(data["remarks"])
         self._courtesies = sorted((words_of(c) for c in data["courtesies"]), key=len, reverse=True)
         self._longest = max(map(len, (*things, *actions)))
         self._base = cache(self._find_base)
@@ -125,10 +129,17 @@ class Lexicon:
         """Whether the word is an action in its base form: how a command begins."""
         return (word,) in self._actions
 
-    def thing_in(self, words: Words) -> str | None:
-        """The word that names the first thing a task is about."""
-        bases = (self.base(word) for word in words)
-        return next((base for base in bases if self._things.get((base,), PLACES) - PLACES), None)
+    def thing_in(self, words: Words, ignored: frozenset[str] = PLACES) -> str | None:
+        """The words that name the first thing a task is about."""
+        phrases = self._phrases(tuple(map(self.base, words)))
+        return next((" ".join(each) for _, each in phrases if self._things.get(each, ignored) - ignored), None)
+
+    def is_remark(self, words: Words) -> bool:
+        """Whether the clause only leads to what is asked for: "it is cold", "see that button", "the rain comes in"."""
+        if is_statement(words) or any(words[: len(remark)] == remark for remark in self._remarks):
+            return True
+        told = words[0] in _DETERMINERS | _PERSONS and len(words) > 2 and not _WISHES & set(words)
+        return told and not self.read(words).things
 
     def actions_in(self, words: Words) -> Words:
         """The words that say what is to be done."""
@@ -136,40 +147,64 @@ class Lexicon:
 
     def read(self, clause: Sequence[str]) -> Reading:
         """What the words of one clause, courtesies left out, mention."""
-        bases = tuple(self.base(word) for word in _without_manner(spoken(clause)))
+        bases = self._without_purpose(tuple(self.base(word) for word in _without_manner(spoken(clause))))
         words = self._without_descriptions(bases)
         if not any((word,) in self._actions for word in words):
             words = bases  # "an open window, please" wants what it describes
         things: set[str] = set()
         actions: set[str] = set()
         strange = []
-        at = 0
-        while at < len(words):
-            size = next((n for n in range(self._longest, 0, -1) if self._means(words[at : at + n])), 1)
-            phrase = words[at : at + size]
+        for at, phrase in self._phrases(words):
             things |= self._things.get(phrase, frozenset())
             actions |= self._actions.get(phrase, frozenset())
-            if not self._means(phrase) and phrase[0] not in self._plain and phrase[0] not in NEGATIONS:
+            unknown = not self._means(phrase) and phrase[0] not in self._plain | NEGATIONS
+            if unknown and (at == 0 or not self._describes(words[at : at + 2])):
                 strange.append(phrase[0])
-            at += size
         if things - {"goal", "it"}:
             things.discard("it")  # it is what was named
         return Reading(
             frozenset(things), frozenset(actions), tuple(strange), is_command(_without_manner(spoken(clause)))
         )
 
+    def _phrases(self, words: Words) -> Iterator[tuple[int, Words]]:
+        """The longest phrases with a meaning, and the words between them, with their places."""
+        at = 0
+        while at < len(words):
+            size = next((n for n in range(self._longest, 0, -1) if self._means(words[at : at + n])), 1)
+            yield at, words[at : at + size]
+            at += size
+
     def _without_descriptions(self, words: Words) -> Words:
         """Leave out what only tells which thing is meant: the open in "the open drawer", "the door that is closed"."""
         kept = list(words)
-        for at in range(len(kept) - 1, -1, -1):
-            if kept[at] not in _STATES:
+        for at in range(len(words) - 1, 0, -1):
+            if at >= len(kept):
                 continue
             thing = self._things.get(tuple(kept[at + 1 : at + 2]), PLACES)
-            if at > 0 and kept[at - 1] in _DETERMINERS and not thing & PLACES:
+            described = not thing & {"goal", "it"} and (kept[at],) not in self._things
+            if kept[at - 1] in _DETERMINERS and described and (kept[at],) in self._actions:
                 del kept[at]
             elif at >= 2 and kept[at - 2] in ("that", "which") and kept[at - 1] in ("is", "was"):
-                del kept[at - 2 : at + 1]
+                del kept[at - 2 : at + 1 if kept[at] in _STATES | self._plain else at]
         return tuple(kept)
+
+    def _without_purpose(self, words: Words) -> Words:
+        """Leave out the end of "turn on the tap to rinse a cup": what the operator does then."""
+        for at in range(3, len(words) - 1):
+            if words[at] == "to" and self._actions.get(words[at + 1 : at + 2]) == {OTHER}:
+                before, after = self._about(words[:at]), self._about(words[at:])
+                if before and after <= before:
+                    return words[:at]
+        return words
+
+    def _about(self, words: Words) -> frozenset[str]:
+        """The things tasks are about that the words name."""
+        named = (self._things.get((word,), frozenset()) for word in words)
+        return frozenset().union(*named) - PLACES - {ELSEWHERE}
+
+    def _describes(self, words: Words) -> bool:
+        """Whether an unknown word is but an adverb, or an adjective of the known thing after it."""
+        return words[0].endswith("ly") or words[1:] in self._things
 
     def _means(self, phrase: Words) -> bool:
         return phrase in self._things or phrase in self._actions
@@ -184,6 +219,8 @@ def is_command(words: Words) -> bool:
     if not words or NEGATIONS & set(words) or "if" in words:
         return False
     first, second = words[0], words[1] if len(words) > 1 else ""
+    if first in _REMAINS and words[-1] in _KEPT:
+        return False
     if first in _QUESTIONS or (first in _ASKED and second in _PERSONS):
         return False
     return not is_statement(words)
@@ -197,7 +234,10 @@ def is_statement(words: Words) -> bool:
         return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS or words[1].endswith("s")
     if words[0] in ("to", "no") or words[:2] == ("let", "me"):
         return True
-    return words[0] in _DETERMINERS and any(word in _COPULAS for word in words[1:4])
+    if words[0] not in _DETERMINERS:
+        return False
+    verbs = [at for at, word in enumerate(words[:-1]) if word in _COPULAS and words[at - 1] not in _RELATIVES]
+    return any(at < 6 for at in verbs) or (words[-1] in _COPULAS and len(words) <= 4)
 
 
 def _without_manner(words: Words) -> Words:

@@ -1,4 +1,8 @@
-"""Mends typing errors in words that exist nowhere, never in words that do: a floor is no door."""
+"""Mends typing errors in words that exist nowhere, never in words that do: a floor is no door.
+
+Two letters that changed places are mended in any word that an operator has no use for: "teh" is common enough to be in
+the vocabulary of language models.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ class Speller:
     """Finds the word of a `vocabulary` that was meant, unless what was written is a word that `exists`."""
 
     def __init__(self, vocabulary: Iterable[str], exists: Callable[[str], bool]) -> None:
-        self._vocabulary = frozenset(word for word in vocabulary if len(word) >= SHORTEST)
+        self._words = frozenset(vocabulary)
+        self._vocabulary = frozenset(word for word in self._words if len(word) >= SHORTEST)
         self._exists = exists
         self._meant = cache(self._find)
 
@@ -27,7 +32,11 @@ class Speller:
         return tuple(meant for word in words for meant in self._meant(word))
 
     def _find(self, word: str) -> Words:
-        if len(word) < SHORTEST or not word.isalpha() or word in self._vocabulary or self._exists(word):
+        if not word.isalpha() or word in self._words:
+            return (word,)
+        if turned := sorted(_with_neighbours_turned(word) & self._words):
+            return (turned[0],)
+        if len(word) < SHORTEST or self._exists(word):
             return (word,)
         if near := self._near(word):
             return (near,)
@@ -49,3 +58,8 @@ class Speller:
                 turned = sorted(word) != sorted(candidate)  # two letters that changed places are the likeliest slip
                 found.append((slips, turned, -JaroWinkler.similarity(word, candidate), candidate))
         return min(found)[-1] if found else None
+
+
+def _with_neighbours_turned(word: str) -> set[str]:
+    """The word with any two neighbouring letters in each other's place."""
+    return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}

@@ -40,8 +40,10 @@ _SAME_AS = (
 _REASONS = tuple(
     tuple(text.split())
     for text in (
-        *("because", "since", "so it", "so i", "so we", "so the", "in order to", "due to", "otherwise"),
-        *("as it", "as i", "as we", "as there", "as the", "in case"),
+        *("because", "since", "in order to", "due to", "otherwise", "in case"),
+        *(f"so {who}" for who in ("that", "it", "i", "we", "the", "you", "they", "he", "she", "my", "our", "there")),
+        *(f"so {who}" for who in ("a", "some", "nobody", "no one", "nothing", "everyone", "everybody", "people", "as")),
+        *("as it", "as i", "as we", "as there", "as the"),
     )
 )
 _JOINTS = frozenset({",", "and", "but", "plus", "also"})
@@ -96,21 +98,28 @@ def _with_subordinate(word: str, clause: Words, main: Words, is_action: IsAction
 
 
 def joined(clause: Words, is_action: IsAction) -> list[Words]:
-    """What "and", "but" and commas join, without the reasons that are given."""
+    """What "and", "but" and commas join; a reason is a part of its own, and what follows from one begins with "so"."""
     parts: list[list[str]] = [[]]
-    words = without_reason(clause)
-    for at, word in enumerate(words):
-        if word in _JOINTS or (word == "so" and is_action("".join(words[at + 1 : at + 2]))):
+    reason = False
+    for at, word in enumerate(clause):
+        begins = is_action("".join(clause[at + 1 : at + 2]))
+        if at > 0 and is_reason(clause[at:]):
+            reason = True
+            parts.append([word])
+        elif word in _JOINTS and (not reason or (begins and word == ",")):
+            reason = False
             parts.append([])
+        elif word == "so" and begins:
+            reason = False
+            parts.append([word])
         else:
             parts[-1].append(word)
     return [trimmed for part in parts if (trimmed := _trimmed(tuple(part)))]
 
 
-def without_reason(clause: Words) -> Words:
-    """The clause up to its "because"."""
-    cuts = [at for reason in _REASONS if (at := find(clause, reason)) > 0]
-    return clause[: min(cuts)] if cuts else clause
+def is_reason(part: Words) -> bool:
+    """Whether it tells why: "because it is cold", "so that I can see"."""
+    return any(part[: len(reason)] == reason for reason in _REASONS)
 
 
 def _around_connective(words: Words, is_action: IsAction) -> list[Words]:

@@ -14,18 +14,18 @@ from legion_core.control import VOCABULARY, Control, control_of, releases_emerge
 from legion_core.embedding import InstructionEncoder
 from legion_core.familiarity import Familiarity
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
-from legion_core.lexicon import NEGATIONS, PLACES, Lexicon, Reading, Rule, is_statement
+from legion_core.lexicon import NEGATIONS, PLACES, Lexicon, Reading, Rule
 from legion_core.phrases import Phrases
 from legion_core.spaces import Float32
 from legion_core.spelling import Speller
-from legion_core.splitting import in_order, joined
+from legion_core.splitting import in_order, is_reason, joined
 from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
 """Least cosine similarity with a phrase of a mission."""
 REFUSED = ""
 """In the place of a task's name: a known sentence that means none."""
-_PRONOUNS = frozenset({"it", "them", "that", "this"})
+_PRONOUNS = frozenset({"it", "them", "that", "this", "there"})
 _PREPARATIONS = frozenset({"handle", "knob", "lever", "grip", "frame", "edge", "hand", "hold"})
 _AGAIN = frozenset({"again", "twice", "more"})
 
@@ -159,21 +159,29 @@ class Interpreter:
         if any(stops):
             return Control.STOP
         parts = self._filled([part for group in groups for part in group])
+        only_remarks = all(self._leads(part) for part in parts)
         found: list[Resolution] = []
+        last: _Part | None = None
         for group in groups:
             mine, parts = parts[: len(group)], parts[len(group) :]
+            if all(self._leads(part) for part in mine) and not only_remarks:
+                continue
             resolved = self._clause(mine, words)
             if isinstance(resolved, Refused):
                 return resolved
+            if last and found and resolved and resolved[0].task == found[-1].task and self._goes_on(last, mine[0]):
+                resolved = resolved[1:]
             found += resolved
+            last = mine[-1]
         if not found:
             return self._refusal(words, words, self._resolve(words))
         return Tasks(tuple(str(r.task) for r in found), min(r.score for r in found))
 
     def _clause(self, parts: Sequence[_Part], sentence: Words) -> list[Resolution] | Refused:
         """The tasks of what "and" and commas join: together one task, or one a part."""
-        asked = [part for part in parts if not is_statement(part.said) and not _says_nothing(part)] or list(parts)
+        asked = [part for part in parts if not self._leads(part) and not _says_nothing(part)] or list(parts)
         each = [self._resolve(part.words) for part in asked]
+        asked, each = _without_causes(asked, each)
         asked, each = self._without_warnings(asked, each)
         lost = [i for i, resolution in enumerate(each) if resolution.task is None]
         if len(asked) > 1 and all(self._prepares(asked[i]) for i in lost) and not self._several(asked):
@@ -204,6 +212,16 @@ class Interpreter:
             and reading.judge(rule) is False
         )
 
+    def _leads(self, part: _Part) -> bool:
+        """Whether a part only tells why, or how things are."""
+        return is_reason(part.said) or (spoken(part.said) not in self._exact and self._lexicon.is_remark(part.said))
+
+    def _goes_on(self, before: _Part, part: _Part) -> bool:
+        """Whether a part completes the task of the one before it, as "then put it there" does."""
+        verbs = {*map(self._lexicon.base, self._lexicon.actions_in(part.said))}
+        same = verbs & {*map(self._lexicon.base, self._lexicon.actions_in(before.said))}
+        return bool(_PRONOUNS & set(part.said)) and not same and not _AGAIN & set(part.said)
+
     def _several(self, parts: Sequence[_Part]) -> bool:
         """Whether the words of the parts, as they were said, name more than one task, or one again."""
         rules = self._lexicon.tasks
@@ -225,18 +243,25 @@ class Interpreter:
         parts = []
         for at, (words, reading) in enumerate(zip(said, readings, strict=True)):
             before, after = range(at - 1, -1, -1), range(at + 1, len(said))
-            full = words
+            full = words = words[1:] if words[:1] == ("so",) and not is_reason(words) else words
             if self._exact.get(spoken(words)):
                 pass
             elif reading.actions and not reading.things - PLACES:
-                thing = next((t for i in (*before, *after) if (t := self._lexicon.thing_in(said[i]))), None)
+                thing = self._thing_near(said, (*before, *after))
                 complete = any(reading.judge(rule) for rule in self._lexicon.tasks.values())
                 full = _with_thing(words, thing) if thing and not complete else words
             elif reading.things - PLACES and not reading.actions and not reading.strange:
                 verbs = next((v for i in before if (v := self._lexicon.actions_in(said[i]))), ())
                 full = (*verbs, *words)
-            parts.append(_Part(words, full, self._lexicon.read(full)))
+            parts.append(_Part(said[at], full, self._lexicon.read(full)))
         return parts
+
+    def _thing_near(self, said: Sequence[Words], order: Sequence[int]) -> str | None:
+        """What a pronoun stands for: the thing of the first part that names one, or else the goal."""
+        for ignored in (PLACES, PLACES - {"goal"}):
+            if named := [thing for i in order if (thing := self._lexicon.thing_in(said[i], ignored))]:
+                return named[0]
+        return None
 
     def _resolve(self, words: Words) -> Resolution:
         said = spoken(words)
@@ -271,12 +296,17 @@ def _says_nothing(part: _Part) -> bool:
     return nothing and (not part.reading.actions or (len(part.said) <= 2 and "reach" in part.reading.actions))
 
 
+def _without_causes(parts: Sequence[_Part], each: Sequence[Resolution]) -> tuple[Sequence[_Part], Sequence[Resolution]]:
+    """Leave out what is no task and has the next part as its consequence: "fresh air, so open the window"."""
+    follows = [part.said[0] == "so" for part in parts[1:]]
+    kept = [i for i, found in enumerate(each) if found.task or not any(follows[i : i + 1])]
+    return [parts[i] for i in kept], [each[i] for i in kept]
+
+
 def _with_thing(words: Words, thing: str) -> Words:
     """The clause about the thing: in the place of its pronoun, or at its end."""
-    for at, word in enumerate(words):
-        if word in _PRONOUNS:
-            return (*words[:at], "the", thing, *words[at + 1 :])
-    return (*words, "the", thing)
+    at = next((at for at, word in enumerate(words) if word in _PRONOUNS), len(words))
+    return (*words[:at], "the", *thing.split(), *words[at + 1 :])
 
 
 def _merged(parts: Sequence[_Part], each: Sequence[Resolution]) -> list[Resolution]:
