@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,16 +41,20 @@ class AudioSource(Protocol):
 
 
 class WavSource:
-    """The samples of a WAV file, then silence, then the end; as fast as they are read."""
+    """The samples of a WAV file, then silence, then the end; `paced` as a microphone gives them."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, paced: bool = False) -> None:
         self._samples = np.concatenate([read_wav(path), np.zeros(round(TAIL_S * RATE_HZ), np.int16)])
         self._at = 0
+        self._paced, self._began_s = paced, 0.0
 
     def read(self, timeout_s: float) -> Pcm | None:
         """The next tenth of a second."""
         if self._at >= len(self._samples):
             raise EOFError
+        if self._paced:
+            self._began_s = self._began_s or time.monotonic()
+            time.sleep(max(0.0, self._began_s + (self._at + _CHUNK) / RATE_HZ - time.monotonic()))
         self._at += _CHUNK
         return self._samples[self._at - _CHUNK : self._at]
 

@@ -75,7 +75,7 @@ class VoiceNode(Node):
         self._listener = Listener(recogniser, settings.mode, settings.longest_s)
         self._dialogue = Dialogue(settings.threshold, settings.patience_s)
         self._pushed = PushedSource()
-        self._file = WavSource(settings.source) if settings.source not in ("mic", "topic") else None
+        self._file = WavSource(settings.source, paced=True) if settings.source not in ("mic", "topic") else None
         self._instruction = self.create_publisher(String, topics.INSTRUCTION, EVENT)
         self._transcript = self.create_publisher(String, topics.VOICE_TRANSCRIPT, EVENT)
         if settings.source == "topic":
