@@ -27,6 +27,7 @@ from legion_core.config import from_mapping, require
 from legion_core.errors import BundleError, LegionError, TaskError, unknown
 from legion_core.inference import Architecture, weight_shapes
 from legion_core.knowledge import KnowledgeSpace
+from legion_core.layouts import Region
 from legion_core.spaces import ACTION_FIELDS, Float32, ObservationSpec
 from legion_core.tasks import Task
 
@@ -72,6 +73,8 @@ class Manifest:
     """Sentences that mean none of the tasks, although they may sound like one."""
     typical: dict[str, tuple[float, ...]] = field(default_factory=dict)
     """An observation of each task as it is met, by which a sentence can be judged without a scene; may be empty."""
+    goals: dict[str, Region] = field(default_factory=dict)
+    """Where each task's goals lay in training; a task without one is observed as it is (`legion_core.layouts`)."""
     training: dict[str, Any] = field(default_factory=dict)
     """How the policy was trained."""
     success: dict[str, Any] = field(default_factory=dict)
@@ -93,6 +96,10 @@ class Manifest:
         require(set(self.components) <= set(names), "components", self.components, ", ".join(names))
         ObservationSpec(self.observation)
         require(set(self.typical) <= set(names), "typical", sorted(self.typical), ", ".join(names))
+        require(set(self.goals) <= set(names), "goals", sorted(self.goals), ", ".join(names))
+        for name, region in self.goals.items():
+            ordered = all(low <= high for low, high in region)
+            require(ordered, f"goals: {name}", region, "the ranges of x and of y, low end first")
         for name, values in self.typical.items():
             fits = len(values) == len(self.observation)
             require(fits, f"typical: {name}", values, f"{len(self.observation)} numbers, as the observation has")

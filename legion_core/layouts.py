@@ -8,14 +8,18 @@ goal within the region, give or take `MARGIN_M`, is left as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from legion_core.spaces import Float32, ObservationSpec
 
+Region = tuple[tuple[float, float], tuple[float, float]]
+"""The ranges of x and y in the sim frame, metres."""
 MARGIN_M = 0.02
 """More than the errors of a calibration, less than what the policy notices."""
 
-GOALS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
+GOALS: dict[str, Region] = {
     "reach": ((-0.1, 0.1), (0.8, 0.9)),
     "push": ((-0.1, 0.1), (0.8, 0.9)),
     "pick-place": ((-0.1, 0.1), (0.8, 0.9)),
@@ -27,16 +31,20 @@ GOALS: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "window-open": ((0.1, 0.3), (0.7, 0.9)),
     "window-close": ((0.0, 0.0), (0.75, 0.9)),
 }
-"""Where Meta-World puts the goals of the ten tasks: the ranges of x and y in the sim frame, metres."""
+"""Where Meta-World puts the goals of the ten tasks."""
 
 _MOVED = ("hand", "object", "goal")
 """None of the ten tasks has a second object; its fields stay zero."""
 
 
 class TaskFrame:
-    """Moves observations (spec.size,) into the region that the policy knows; it keeps nothing from one to the next."""
+    """Moves observations (spec.size,) into the region that the policy knows; it keeps nothing from one to the next.
 
-    def __init__(self, spec: ObservationSpec) -> None:
+    A task that `goals` does not name is observed as it is.
+    """
+
+    def __init__(self, spec: ObservationSpec, goals: Mapping[str, Region]) -> None:
+        self._goals = goals
         named = {name: i for i, name in enumerate(spec.fields)}
         axes = [[f"{thing}_{axis}" for thing in _MOVED] for axis in "xy"]
         self._columns = [np.array([named[name] for name in names if name in named], np.intp) for names in axes]
@@ -44,9 +52,9 @@ class TaskFrame:
 
     def shift_m(self, task: str, observation: Float32) -> tuple[float, float]:
         """How far along x and y everything is moved for that task: not at all, unless its goal is elsewhere."""
-        if task not in GOALS:
+        if task not in self._goals:
             return 0.0, 0.0
-        x, y = (_into(region, observation, i) for region, i in zip(GOALS[task], self._goal, strict=True))
+        x, y = (_into(region, observation, i) for region, i in zip(self._goals[task], self._goal, strict=True))
         return x, y
 
     def apply(self, task: str, observation: Float32) -> Float32:
@@ -60,11 +68,11 @@ class TaskFrame:
         return moved
 
 
-def _into(region: tuple[float, float], observation: Float32, goal: int | None) -> float:
+def _into(allowed: tuple[float, float], observation: Float32, goal: int | None) -> float:
     if goal is None:
         return 0.0
     value = float(observation[goal])
-    low, high = region
+    low, high = allowed
     if low - MARGIN_M <= value <= high + MARGIN_M:
         return 0.0
     return (low if value < low else high) - value

@@ -40,7 +40,7 @@ class LegionPolicy:
         self._embedding_shape = (bundle.manifest.embedding.size,)
         self._familiar = bundle.manifest.familiar_log_likelihood
         self._tasks = {bundle.embedding(name).tobytes(): name for name in bundle.task_names}
-        self._frame = TaskFrame(bundle.spec)
+        self._frame = TaskFrame(bundle.spec, bundle.manifest.goals)
         self._embedding = b""
 
     def act(self, observation: npt.ArrayLike, embedding: npt.ArrayLike) -> PolicyStep:

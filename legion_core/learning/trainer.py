@@ -24,6 +24,7 @@ from legion_core import __version__
 from legion_core.bundle import MIXTURE, Manifest, PolicyBundle
 from legion_core.evaluation import Evaluation, chunks, evaluate_direct
 from legion_core.knowledge import KnowledgeSpace
+from legion_core.layouts import GOALS
 from legion_core.learning.agent import LegionAgent, Losses
 from legion_core.learning.curriculum import Stage, schedule
 from legion_core.learning.normalisation import normalisation
@@ -382,6 +383,7 @@ class Trainer:
             familiar_log_likelihood=familiar,
             refused=sentences.refused_sentences,
             typical=self._typical,
+            goals={name: GOALS[name] for name in sentences.embeddings if name in GOALS},
             architecture=self._settings.agent.architecture,
         )
         return PolicyBundle(manifest, self._agent.weights(), knowledge, sentences.embeddings, sentences.refused)

@@ -17,6 +17,11 @@ def shipped_bundle() -> PolicyBundle:
 
 
 @pytest.fixture(scope="session")
-def encode() -> Callable[[Sequence[str]], np.ndarray]:
+def encoder() -> InstructionEncoder:
     pytest.importorskip("sentence_transformers")
-    return InstructionEncoder().encode
+    return InstructionEncoder()
+
+
+@pytest.fixture(scope="session")
+def encode(encoder: InstructionEncoder) -> Callable[[Sequence[str]], np.ndarray]:
+    return encoder.encode

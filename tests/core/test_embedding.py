@@ -13,12 +13,6 @@ from legion_core.embedding import InstructionEncoder
 from legion_core.errors import ConfigurationError
 
 
-@pytest.fixture(scope="module")
-def encoder() -> InstructionEncoder:
-    pytest.importorskip("sentence_transformers")
-    return InstructionEncoder()
-
-
 def test_minilm_gives_unit_vectors_of_384(encoder: InstructionEncoder) -> None:
     vectors = encoder.encode(["open the window", "close the drawer"])
     assert (encoder.name, encoder.size) == ("all-MiniLM-L6-v2", 384)

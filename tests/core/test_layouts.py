@@ -32,13 +32,13 @@ def test_every_task_has_a_region() -> None:
 def test_within_the_region_the_very_same_observation_is_returned(task: str, across: float, along: float) -> None:
     (x0, x1), (y0, y1) = GOALS[task]
     observation = observation_of(x0 + across * (x1 - x0), y0 + along * (y1 - y0))
-    assert TaskFrame(SPEC).apply(task, observation) is observation
+    assert TaskFrame(SPEC, GOALS).apply(task, observation) is observation
 
 
 @given(st.sampled_from(task_names()), PLACE, PLACE)
 def test_elsewhere_the_goal_is_brought_into_it_and_everything_keeps_its_distance(task: str, x: float, y: float) -> None:
     observation = observation_of(x, y)
-    moved = TaskFrame(SPEC).apply(task, observation)
+    moved = TaskFrame(SPEC, GOALS).apply(task, observation)
     for axis, (low, high) in zip("xy", GOALS[task], strict=True):
         assert low - MARGIN_M - 1e-6 <= moved[COLUMNS[f"goal_{axis}"]] <= high + MARGIN_M + 1e-6
         shifts = [
@@ -51,8 +51,10 @@ def test_elsewhere_the_goal_is_brought_into_it_and_everything_keeps_its_distance
 
 def test_a_sentence_of_none_of_the_ten_tasks_moves_nothing() -> None:
     observation = observation_of(5.0, 5.0)
-    assert TaskFrame(SPEC).apply("", observation) is observation
-    assert TaskFrame(ObservationSpec(("hand_x", "gripper_opening"))).shift_m("push", np.zeros(2, np.float32)) == (
+    assert TaskFrame(SPEC, GOALS).apply("", observation) is observation
+    assert TaskFrame(ObservationSpec(("hand_x", "gripper_opening")), GOALS).shift_m(
+        "push", np.zeros(2, np.float32)
+    ) == (
         0.0,
         0.0,
     )
@@ -66,6 +68,6 @@ def test_the_policy_acts_in_the_frame_of_its_task() -> None:
     elsewhere = known.copy()
     elsewhere[[0, 3, 9]] += np.float32(0.25)
     elsewhere[[1, 4, 10]] -= np.float32(0.125)
-    expected = policy.act(TaskFrame(bundle.spec).apply("push", elsewhere), bundle.embedding("push")).action
+    expected = policy.act(TaskFrame(bundle.spec, GOALS).apply("push", elsewhere), bundle.embedding("push")).action
     assert (policy.act(elsewhere, bundle.embedding("push")).action == expected).all()
     assert np.abs(expected - policy.act(known, bundle.embedding("push")).action).max() < 0.5

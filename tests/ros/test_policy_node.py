@@ -81,8 +81,11 @@ def test_it_says_how_familiar_the_situation_is(talk: Talk, random_bundle: Policy
         shown = {"log_likelihood": f"{step.log_likelihood:.6g}", "component": f"{component} ({task})"}
 
         def reported() -> bool:
-            values = {pair.key: pair.value for pair in talk.reports[-1].status[0].values}
-            return shown.items() <= values.items()
+            return any(
+                shown.items() <= {pair.key: pair.value for pair in status.values}.items()
+                for report in talk.reports
+                for status in report.status
+            )
 
         assert talk.bench.until(reported)
 

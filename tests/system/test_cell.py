@@ -151,5 +151,5 @@ def test_no_topic_but_the_common_ones_is_shared(working: dict[str, Arm]) -> None
             for topic, _ in look(name, namespace):
                 users.setdefault(topic, set()).add(namespace)
     shared = {topic for topic, namespaces in users.items() if len(namespaces) > 1}
-    assert shared == {"/diagnostics", "/parameter_events", "/rosout"}
+    assert shared == {"/diagnostics", "/diagnostics_agg", "/parameter_events", "/rosout"}
     assert all(topic.startswith(("/left/", "/right/")) for topic in set(users) - shared)

@@ -70,7 +70,7 @@ def test_once_fails_on_what_it_does_not_understand() -> None:
 def test_no_process_is_left_behind(ending: signal.Signals) -> None:
     process = deploy_in_background()
     nodes = children_of(process.pid)
-    assert len(nodes) == 7
+    assert len(nodes) == 8
     process.send_signal(ending)
     code = process.wait(20)
     assert process.stderr is not None
