@@ -21,7 +21,7 @@ from legion_core.spaces import Float32
 
 THRESHOLD = 0.60
 """Least cosine similarity with a known sentence, where there is no rule for the task's words."""
-SUPPORTED = 0.35
+SUPPORTED = 0.25
 """The same where the words name the task and hold nothing strange."""
 STRANGE = 0.15
 """What each strange word adds to either."""

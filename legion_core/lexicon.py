@@ -13,7 +13,7 @@ from pathlib import Path
 
 from legion_core.config import from_mapping, load_yaml
 from legion_core.errors import ConfigurationError, unknown
-from legion_core.words import Words, find, phrases_in, spoken, words_of
+from legion_core.words import PUNCTUATION, Words, find, phrases_in, spoken, words_of
 
 LEXICON_FILE = Path(__file__).parent / "data" / "lexicon.yaml"
 ELSEWHERE = "elsewhere"
@@ -62,13 +62,18 @@ class Reading:
     actions: frozenset[str]
     strange: Words
     command: bool
+    verb_known: bool = True
+    """Whether the lexicon knows the first word, which says what to do if it is a command."""
 
     def judge(self, rule: Rule) -> bool | None:
         """True: the clause means that task; False: it cannot; None: the words do not tell."""
         others = self.things - {rule.thing} - PLACES - set(rule.near)
         if not self.command or OTHER in self.actions or others or self._any(rule.never):
             return False
-        if self._any(rule.alone) and not self.things - {rule.thing, "it"} - set(rule.near):
+        moves_something_else = rule.thing in PLACES and self.strange and "hand" not in self.things
+        if not self.verb_known or moves_something_else:
+            return None
+        if self._any(rule.alone) and not self.strange and not self.things - {rule.thing, "it"} - set(rule.near):
             return True
         return True if rule.thing in self.things and self._any(rule.does) else None
 
@@ -97,7 +102,9 @@ class Lexicon:
         self._forms: dict[str, str] = data["forms"]
         self._plain = {word for (word,) in phrases_in(data["plain"])}
         self._remarks = phrases_in(data["remarks"])
-        self._courtesies = sorted((words_of(c) for c in data["courtesies"]), key=len, reverse=True)
+        self._wishes = {words_of(wish) for wish in data["wishes"]}
+        courtesies = {words_of(courtesy) for courtesy in data["courtesies"]}
+        self._courtesies = sorted(courtesies | self._wishes, key=lambda words: (-len(words), words))
         self._longest = max(map(len, (*things, *actions)))
         self._base = cache(self._find_base)
         self.aliases = {alias: word.split() for alias, word in (aliases or {}).items()}
@@ -117,9 +124,20 @@ class Lexicon:
         """The words that say what is wanted. A clause of courtesies alone stays as it is."""
         left = words
         for courtesy in self._courtesies:
-            while (at := find(left, courtesy)) >= 0:
-                left = left[:at] + left[at + len(courtesy) :]
+            at = -1
+            while (at := find(left, courtesy, at + 1)) >= 0:
+                rest = left[at + len(courtesy) :]
+                if courtesy not in self._wishes or self._names_something(rest):
+                    left = left[:at] + rest
+                    at -= 1
         return left if spoken(left) else words
+
+    def _names_something(self, words: Words) -> bool:
+        """Whether a thing or an action occurs before the next mark."""
+        end = next((at for at, word in enumerate(words) if word in PUNCTUATION), len(words))
+        bases = [(self.base(word),) for word in words[:end]]
+        named = frozenset().union(*(table.get(base, ()) for base in bases for table in (self._things, self._actions)))
+        return bool(named - {OTHER, ELSEWHERE})
 
     def translated(self, words: Words) -> Words:
         """The words with aliases replaced by what they stand for."""
@@ -138,8 +156,13 @@ class Lexicon:
         """Whether the clause only leads to what is asked for: "it is cold", "see that button", "the rain comes in"."""
         if is_statement(words) or any(words[: len(remark)] == remark for remark in self._remarks):
             return True
-        told = words[0] in _DETERMINERS | _PERSONS and len(words) > 2 and not _WISHES & set(words)
-        return told and not self.read(words).things
+        if words[0] not in _DETERMINERS | _PERSONS or len(words) < 3:
+            return False
+        own = words[0] in ("i", "we")  # "I want to fill a bucket" is what the operator does then
+        wished = not own and _WISHES & set(words)
+        reading = self.read(words)
+        complains = reading.strange and not reading.actions and ELSEWHERE not in reading.things
+        return not wished and bool(complains or not reading.things - ({ELSEWHERE} if own else set()))
 
     def actions_in(self, words: Words) -> Words:
         """The words that say what is to be done."""
@@ -148,7 +171,7 @@ class Lexicon:
     def read(self, clause: Sequence[str]) -> Reading:
         """What the words of one clause, courtesies left out, mention."""
         bases = self._without_purpose(tuple(self.base(word) for word in _without_manner(spoken(clause))))
-        words = self._without_descriptions(bases)
+        words = self._without_moves_of_hand(self._without_descriptions(bases))
         if not any((word,) in self._actions for word in words):
             words = bases  # "an open window, please" wants what it describes
         things: set[str] = set()
@@ -162,9 +185,8 @@ class Lexicon:
                 strange.append(phrase[0])
         if things - {"goal", "it"}:
             things.discard("it")  # it is what was named
-        return Reading(
-            frozenset(things), frozenset(actions), tuple(strange), is_command(_without_manner(spoken(clause)))
-        )
+        command = is_command(_without_manner(spoken(clause)))
+        return Reading(frozenset(things), frozenset(actions), tuple(strange), command, strange[:1] != [*words[:1]])
 
     def _phrases(self, words: Words) -> Iterator[tuple[int, Words]]:
         """The longest phrases with a meaning, and the words between them, with their places."""
@@ -188,10 +210,20 @@ class Lexicon:
                 del kept[at - 2 : at + 1 if kept[at] in _STATES | self._plain else at]
         return tuple(kept)
 
+    def _without_moves_of_hand(self, words: Words) -> Words:
+        """The words with "reach" for what moves but the hand, as "bring your hand" does: it moves nothing else."""
+        moves = list(words)
+        for at, word in enumerate(words[:-2]):
+            behind = next((n for n in range(at + 1, len(words)) if words[n] not in self._plain), at)
+            hand = self._things.get(words[behind : behind + 1]) == frozenset({"hand"}) and words[at + 1] in _DETERMINERS
+            if hand and self._actions.get((word,), frozenset()) & {"lift", "put"}:
+                moves[at] = "reach"
+        return tuple(moves)
+
     def _without_purpose(self, words: Words) -> Words:
         """Leave out the end of "turn on the tap to rinse a cup": what the operator does then."""
         for at in range(3, len(words) - 1):
-            if words[at] == "to" and self._actions.get(words[at + 1 : at + 2]) == {OTHER}:
+            if words[at] == "to" and self._actions.get(words[at + 1 : at + 2]) == frozenset({OTHER}):
                 before, after = self._about(words[:at]), self._about(words[at:])
                 if before and after <= before:
                     return words[:at]
@@ -253,6 +285,8 @@ def _base_forms(word: str) -> Iterable[str]:
         yield word[:-1]
         if word.endswith("es"):
             yield word[:-2]
+    if word.endswith(("ies", "ied")):
+        yield word[:-3] + "y"
     for ending in ("ing", "ed", "d"):
         stem = word.removesuffix(ending)
         if stem != word and len(stem) >= 2:

@@ -108,9 +108,11 @@ class Interpreter:
         self._calls = {self._key(phrase): name for name, said in calls.items() for phrase in said}
         vocabulary = {word for key in (*self._exact, *self._calls) for word in key}
         common = encoder.vocabulary if encoder else frozenset()
-        self._speller = Speller(
-            VOCABULARY | self._lexicon.spellings | vocabulary, lambda word: word in common or self._lexicon.knows(word)
-        )
+
+        def exists(word: str) -> bool:
+            return word in common or (len(word) > 4 and word.removesuffix("s") in common) or self._lexicon.knows(word)
+
+        self._speller = Speller(VOCABULARY | self._lexicon.spellings | vocabulary, exists)
         if encoder is None:
             return
         self._familiarity = Familiarity(bundle)
@@ -167,6 +169,8 @@ class Interpreter:
             if all(self._leads(part) for part in mine) and not only_remarks:
                 continue
             resolved = self._clause(mine, words)
+            if parts and len(mine) == 1 and self._approaches(mine[0], parts[0]):
+                continue
             if isinstance(resolved, Refused):
                 return resolved
             if last and found and resolved and resolved[0].task == found[-1].task and self._goes_on(last, mine[0]):
@@ -215,6 +219,16 @@ class Interpreter:
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
         return is_reason(part.said) or (spoken(part.said) not in self._exact and self._lexicon.is_remark(part.said))
+
+    def _approaches(self, part: _Part, after: _Part) -> bool:
+        """Whether a part only brings the hand to the thing of the next one."""
+        things, only_moves = part.reading.things - {"it"}, part.reading.actions <= {"reach", "up", "down", "put"}
+        return (
+            only_moves
+            and "hand" in things
+            and "goal" not in things
+            and (things - PLACES <= after.reading.things or "it" in after.reading.things)
+        )
 
     def _goes_on(self, before: _Part, part: _Part) -> bool:
         """Whether a part completes the task of the one before it, as "then put it there" does."""
@@ -296,7 +310,7 @@ def _says_nothing(part: _Part) -> bool:
     return nothing and (not part.reading.actions or (len(part.said) <= 2 and "reach" in part.reading.actions))
 
 
-def _without_causes(parts: Sequence[_Part], each: Sequence[Resolution]) -> tuple[Sequence[_Part], Sequence[Resolution]]:
+def _without_causes(parts: Sequence[_Part], each: Sequence[Resolution]) -> tuple[list[_Part], list[Resolution]]:
     """Leave out what is no task and has the next part as its consequence: "fresh air, so open the window"."""
     follows = [part.said[0] == "so" for part in parts[1:]]
     kept = [i for i, found in enumerate(each) if found.task or not any(follows[i : i + 1])]

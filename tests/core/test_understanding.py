@@ -122,6 +122,7 @@ def test_a_sequence_is_refused_with_the_part_that_is_not_understood(
         "leave the window open",
         "move the snack to the target",
         "see the button there?",
+        "open the drawer that is closed",
         "xkcd qwrt",
         "?!",
         "window",

@@ -66,10 +66,10 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
     assert bench.until(lambda: json.loads(requests[-1].data) == {"name": "clear_the_table"})
 
     request = bench.talk(String, topics.TASK_REQUEST, EVENT)
-    count = len(operator.tasks)
     request(String(data="push"))
     request(String(data="push"))
-    assert bench.until(lambda: len(operator.tasks) == count + 2), "each request is a new attempt"
+    new_attempts = ["push", "push"]
+    assert bench.until(lambda: [task.data for task in operator.tasks[-2:]] == new_attempts)
     request(String(data="fly"))
     bench.talk(String, topics.MISSION_STATE, LATCHED)(String(data=json.dumps({"state": "running"})))
     bench.settle(0.2)
