@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -11,6 +12,9 @@ from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 from rclpy.task import Future
+
+REPEAT_S = 1.0
+"""An answer may be lost while two nodes still discover each other: who says nothing for so long is asked again."""
 
 
 class ParameterQuestions:
@@ -26,20 +30,23 @@ class ParameterQuestions:
             )
             for name in names
         }
-        self._asked = set[str]()
+        self._asked_s: dict[str, float] = {}
 
     def ask(self) -> None:
-        """Ask every node that is there and was not asked yet."""
+        """Ask every node that is there and has not answered."""
+        now = time.monotonic()
         for name, clients in list(self._open.items()):
             if name in self.answers:
                 for client in self._open.pop(name):
                     self._node.destroy_client(client)
-            elif name not in self._asked and all(client.service_is_ready() for client in clients):
-                self._asked.add(name)
+            elif now - self._asked_s.get(name, -REPEAT_S) >= REPEAT_S and all(c.service_is_ready() for c in clients):
+                self._asked_s[name] = now
                 future = clients[0].call_async(ListParameters.Request())
                 future.add_done_callback(partial(self._on_names, name))
 
     def _on_names(self, name: str, future: Future) -> None:
+        if name not in self._open:
+            return  # another question was answered meanwhile
         names = future.result().result.names
         answer = self._open[name][1].call_async(GetParameters.Request(names=names))
         answer.add_done_callback(partial(self._on_values, name, names))
