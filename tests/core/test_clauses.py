@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from legion_core.errors import ConfigurationError
 from legion_core.lexicon import Lexicon
 from legion_core.spelling import Speller
-from legion_core.splitting import in_order, joined
+from legion_core.splitting import in_order, is_reason, joined
 from legion_core.words import text_of, words_of
 
 
@@ -50,7 +50,8 @@ def test_clauses_come_in_the_order_of_execution(lexicon: Lexicon, sentence: str)
 
 def test_and_joins_and_because_gives_a_reason(lexicon: Lexicon) -> None:
     parts = joined(words_of("open the window and close the drawer because it is late"), lexicon.is_action)
-    assert [text_of(part) for part in parts] == ["open the window", "close the drawer"]
+    assert [text_of(part) for part in parts] == ["open the window", "close the drawer", "because it is late"]
+    assert [is_reason(part) for part in parts] == [False, False, True]
 
 
 @given(st.lists(st.sampled_from(words_of("open close the window before after that , and then first once . but"))))
