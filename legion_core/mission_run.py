@@ -31,7 +31,7 @@ FIELDS = ObservationSpec(DEFAULT_FIELDS)
 _SEEN = len(LEGION_FIELDS)
 
 
-class MissionState(Enum):
+class MissionState(str, Enum):
     """What has become of the mission."""
 
     IDLE = "idle"

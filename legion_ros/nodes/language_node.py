@@ -20,6 +20,7 @@ from legion_core.control import Control
 from legion_core.embedding import encoder_of
 from legion_core.language import MARGIN, THRESHOLD
 from legion_core.mission import load_missions
+from legion_core.mission_run import UNDER_WAY
 from legion_core.phrases import phrases_for
 from legion_core.understanding import Interpreter, MissionCall, Outcome, Refused, Tasks
 from legion_ros import topics
@@ -31,8 +32,6 @@ from legion_ros.reply import Reply
 from legion_ros.vector_messages import float32_array
 
 NAME = "language_node"
-UNDER_WAY = ("running", "paused", "held")
-"""States of a mission that obeys words of control."""
 
 
 @dataclass(frozen=True)
