@@ -9,22 +9,18 @@ NODES = (
     *("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco"),
     *("mission", "monitor", "record", "web", "voice"),
 )
-DATA_FOLDERS = (
-    "launch",
-    "urdf",
-    "config",
-    "config/dds",
-    "config/gazebo",
-    "config/missions",
-    "config/robots",
-    "config/train",
-)
+DATA_FOLDERS = ("config", "launch", "urdf")
 ROS_MESSAGES = ("std", "sensor", "geometry", "trajectory", "visualization", "diagnostic", "lifecycle")
 
 
-def share(folder: str) -> tuple[str, list[str]]:
+def share(folder: Path) -> tuple[str, list[str]]:
     """Every file directly in `folder`, for installation below share/legion_ros."""
-    return f"share/{PACKAGE}/{folder}", [str(f) for f in sorted(Path(folder).iterdir()) if f.is_file()]
+    return f"share/{PACKAGE}/{folder}", [str(f) for f in sorted(folder.iterdir()) if f.is_file()]
+
+
+def with_folders_below(name: str) -> list[Path]:
+    """A data folder and all folders in it."""
+    return [Path(name), *sorted(f for f in Path(name).rglob("*") if f.is_dir() and f.name != "__pycache__")]
 
 
 setup(
@@ -38,7 +34,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *map(share, DATA_FOLDERS),
+        *(share(folder) for name in DATA_FOLDERS for folder in with_folders_below(name)),
     ],
     install_requires=["numpy>=1.26", "scipy", "pyyaml", "safetensors", "pin", "ruckig", "xacro", "tqdm", "rapidfuzz"],
     extras_require={

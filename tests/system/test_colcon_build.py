@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NODES = ("language", "policy", "real2sim", "sim2real", "watchdog", "mujoco", "monitor")
+NODES = (
+    "language",
+    "policy",
+    "real2sim",
+    "sim2real",
+    "watchdog",
+    "mujoco",
+    "mission",
+    "monitor",
+    "record",
+    "web",
+    "voice",
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +54,14 @@ def test_every_node_is_an_executable_of_the_package(prefix: Path) -> None:
     assert {f"{node}_node" for node in NODES} | {"legion"} <= installed
 
 
-def test_launch_description_and_configuration_are_shared(prefix: Path) -> None:
-    share = prefix / "share" / "legion_ros"
-    for name in ("package.xml", "launch/deploy_iiwa.launch.py", "urdf/iiwa7_r800.urdf.xacro", "config/robots/lbr.yaml"):
-        assert (share / name).is_file(), name
-    for folder in ("config/dds", "config/gazebo", "config/robots", "launch"):
-        assert {file.name for file in (share / folder).iterdir()} == {
-            file.name for file in (ROOT / folder).iterdir() if file.is_file()
-        }, folder
+@pytest.mark.parametrize("folder", ["config", "launch", "urdf"])
+def test_every_data_file_is_shared(prefix: Path, folder: str) -> None:
+    def files(below: Path) -> set[str]:
+        found = (file.relative_to(below) for file in below.rglob("*") if file.is_file())
+        return {str(file) for file in found if "__pycache__" not in file.parts}
+
+    shared = prefix / "share" / "legion_ros" / folder
+    assert files(shared) == files(ROOT / folder)
 
 
 def test_the_installed_copy_runs_and_finds_its_files(prefix: Path, tmp_path: Path) -> None:
