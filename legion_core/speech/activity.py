@@ -46,6 +46,11 @@ class Segmenter:
         """Whether an utterance has begun and not ended."""
         return bool(self._utterance)
 
+    def forget(self) -> None:
+        """The utterance that has begun is none: its end will not come."""
+        self._utterance = []
+        self._frames.clear()
+
     def feed(self, samples: Pcm) -> list[Piece]:
         """What the samples add to utterances, in order."""
         if not self._by_voice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from math import gcd
+from math import ceil, gcd
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +24,28 @@ def resampled(samples: npt.ArrayLike, rate_hz: int) -> Pcm:
         common = gcd(rate_hz, RATE_HZ)
         values = resample_poly(values, RATE_HZ // common, rate_hz // common)
     return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+
+
+class Resampler:
+    """Samples of any rate as 16 kHz, piece by piece: a little later, what `resampled` makes of the whole."""
+
+    def __init__(self, rate_hz: int) -> None:
+        common = gcd(rate_hz, RATE_HZ)
+        self._rate_hz, self._up, self._down = rate_hz, RATE_HZ // common, rate_hz // common
+        # the filter of resample_poly reaches ten samples of the lower rate to each side
+        self._context = self._down * ceil(11 / min(self._up, self._down))
+        self._waiting = np.zeros(self._context, np.int16)
+
+    def feed(self, samples: Pcm) -> Pcm:
+        """The samples at 16 kHz that these complete."""
+        if self._rate_hz == RATE_HZ:
+            return samples
+        waiting = np.concatenate([self._waiting, samples])
+        whole = max(0, len(waiting) // self._down * self._down - 2 * self._context)
+        self._waiting = waiting[whole:]
+        edge = self._context // self._down * self._up
+        used = resampled(waiting[: whole + 2 * self._context], self._rate_hz)
+        return used[edge : edge + whole // self._down * self._up]
 
 
 def read_wav(path: Path | str) -> Pcm:

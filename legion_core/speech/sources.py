@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from legion_core.errors import LegionError
-from legion_core.speech.audio import RATE_HZ, Pcm, read_wav
+from legion_core.speech.audio import RATE_HZ, Pcm, Resampler, read_wav
 from legion_core.speech.sphinx import INSTALL_HINT
 
 CHUNK_S = 0.1
@@ -95,7 +95,7 @@ class PushedSource:
 
 
 class Microphone:
-    """The microphone of this machine through PortAudio (ALSA, PulseAudio).
+    """A microphone of this machine through PortAudio (ALSA, PulseAudio, JACK); one at a time in a process.
 
     Args:
         device: a device's name or part of it; empty: the system's default.
@@ -108,26 +108,27 @@ class Microphone:
     """A device that gives nothing for so long was unplugged."""
 
     def __init__(self, device: str = "") -> None:
-        try:
-            import sounddevice
-        except ImportError as error:
-            raise AudioError(f"sounddevice is missing; {INSTALL_HINT}") from error
-        except OSError as error:
-            raise AudioError("the PortAudio library is missing: apt-get install libportaudio2") from error
+        sounddevice = _fresh_sounddevice()
         self._pieces = PushedSource()
         self._silent_s = 0.0
         try:
+            found = sounddevice.query_devices(device or None, "input")
+            rate_hz = _rate_hz(sounddevice, found)
+            self._resampler = Resampler(rate_hz)
             self._stream = sounddevice.RawInputStream(
-                samplerate=RATE_HZ,
-                blocksize=_CHUNK,
+                samplerate=rate_hz,
+                blocksize=round(CHUNK_S * rate_hz),
                 dtype="int16",
                 channels=1,
-                device=device or None,
+                device=found["index"],
                 callback=self._take,
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
-            raise AudioError(f"no microphone {device!r}: {error}") from error
+            wanted = f"microphone {device!r}" if device else "default microphone"
+            names = ", ".join(map(repr, _names(sounddevice))) or "none"
+            raise AudioError(f"no {wanted}: {error} (microphones here: {names})") from error
+        self.name, self.rate_hz = str(found["name"]), rate_hz
 
     def _take(self, samples: Any, frames: int, time: Any, status: Any) -> None:
         self._pieces.push(bytes(samples))
@@ -137,9 +138,46 @@ class Microphone:
         samples = self._pieces.read(timeout_s)
         self._silent_s = 0.0 if samples is not None else self._silent_s + timeout_s
         if not self._stream.active or self._silent_s > self.SILENT_S:
-            raise AudioError("the microphone gives nothing any more: was it unplugged?")
-        return samples
+            raise AudioError(f"the microphone {self.name!r} gives nothing any more: was it unplugged?")
+        return None if samples is None else self._resampler.feed(samples)
 
     def close(self) -> None:
         """Stop listening."""
         self._stream.close()
+
+
+def microphones() -> list[str]:
+    """Names of the microphones that are there now, the default one first.
+
+    Raises:
+        AudioError: sounddevice or PortAudio is missing.
+    """
+    return _names(_fresh_sounddevice())
+
+
+def _fresh_sounddevice() -> Any:
+    """The module, with PortAudio's list of devices as it is now: PortAudio makes it when it starts, and never again."""
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise AudioError(f"sounddevice is missing; {INSTALL_HINT}") from error
+    except OSError as error:
+        raise AudioError("the PortAudio library is missing: apt-get install libportaudio2") from error
+    sounddevice._terminate()
+    sounddevice._initialize()
+    return sounddevice
+
+
+def _names(sounddevice: Any) -> list[str]:
+    default = sounddevice.default.device[0]
+    inputs = [device for device in sounddevice.query_devices() if device["max_input_channels"] > 0]
+    return [str(device["name"]) for device in sorted(inputs, key=lambda device: device["index"] != default)]
+
+
+def _rate_hz(sounddevice: Any, device: Any) -> int:
+    """16 kHz where the device gives that, its own rate where it does not."""
+    try:
+        sounddevice.check_input_settings(device["index"], channels=1, dtype="int16", samplerate=RATE_HZ)
+    except sounddevice.PortAudioError:
+        return round(device["default_samplerate"])
+    return RATE_HZ

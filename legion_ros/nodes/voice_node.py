@@ -26,7 +26,7 @@ from legion_core.speech.recogniser import ENGINES
 from legion_core.speech.sources import AudioError, AudioSource, Microphone, PushedSource, WavSource
 from legion_core.speech.sphinx import SphinxRecogniser
 from legion_ros import topics
-from legion_ros.diagnostics import Diagnostics
+from legion_ros.diagnostics import MEMORY_S, Diagnostics
 from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
@@ -37,8 +37,8 @@ SOUND = QoSProfile(depth=PushedSource.LIMIT, reliability=ReliabilityPolicy.RELIA
 """No piece may be lost, however small they are."""
 WAIT_S = 0.2
 SILENCE = np.zeros(round(WAIT_S * RATE_HZ), np.int16)
-RETRY_S = 3.0
-"""Time between two attempts to open a microphone that is not there."""
+RETRY_S = MEMORY_S / 2
+"""Time between two attempts to open a microphone that is not there: its error stays in the report all the while."""
 LISTENERS_S = 10.0
 """How long a file waits for someone to obey it."""
 
@@ -148,6 +148,7 @@ class VoiceNode(Node):
     def _lost(self, error: AudioError) -> None:
         self._problems.put((str(error), Problem.NO_SOUND))
         self._state = "no sound"
+        self._listener.segmenter.forget()
         self._ended.wait(RETRY_S)
 
     def _say(self, turn: Turn | None) -> None:

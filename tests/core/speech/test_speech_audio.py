@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import wave
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from legion_core.errors import ConfigurationError
-from legion_core.speech.audio import RATE_HZ, read_wav
-from legion_core.speech.sources import AudioError, Microphone, PushedSource, WavSource
+from legion_core.speech.audio import RATE_HZ, Resampler, read_wav, resampled
+from legion_core.speech.sources import AudioError, Microphone, PushedSource, WavSource, microphones
 
 
 def write_tone(path: Path, rate_hz: int, channels: int, width: int) -> None:
@@ -77,6 +79,85 @@ def test_the_oldest_is_lost_when_nobody_reads() -> None:
     source = PushedSource()
     assert all(source.push(bytes(2)) for _ in range(PushedSource.LIMIT))
     assert not source.push(b"\1\0")
+
+
+@given(rate_hz=st.sampled_from([8000, 22050, 44100, 48000]), sizes=st.lists(st.integers(0, 5000), max_size=8))
+def test_pieces_of_any_rate_become_what_the_whole_would(rate_hz: int, sizes: list[int]) -> None:
+    sound = np.random.default_rng(0).integers(-9000, 9000, sum(sizes)).astype(np.int16)
+    resampler = Resampler(rate_hz)
+    pieces = [resampler.feed(piece) for piece in np.split(sound, np.cumsum(sizes))]
+    heard, whole = np.concatenate(pieces), resampled(sound, rate_hz)
+    assert len(whole) - len(heard) <= 0.05 * RATE_HZ
+    assert np.array_equal(heard, whole[: len(heard)])
+
+
+class PluggedIn:
+    """Two microphones behind sounddevice's functions, of which the second one gives 48 kHz and nothing else."""
+
+    class PortAudioError(Exception):
+        """As sounddevice's own."""
+
+    default = SimpleNamespace(device=(1, 0))
+
+    def __init__(self) -> None:
+        self.active, self.callback = True, None
+
+    def _terminate(self) -> None: ...
+
+    def _initialize(self) -> None: ...
+
+    def query_devices(self, device: str | None = None, kind: str | None = None) -> Any:
+        names = ("laptop", "headset")
+        every = [
+            {"index": i, "name": name, "max_input_channels": 1, "default_samplerate": 48000.0}
+            for i, name in enumerate(names)
+        ]
+        if kind is None:
+            return every
+        if device not in (None, *names):
+            raise ValueError(f"No input device matching {device!r}")
+        return every[names.index(device or names[self.default.device[0]])]
+
+    def check_input_settings(self, device: int, channels: int, dtype: str, samplerate: int) -> None:
+        if device == 1 and samplerate != 48000:
+            raise self.PortAudioError("Invalid sample rate")
+
+    def RawInputStream(self, callback: Any, **settings: Any) -> PluggedIn:  # noqa: N802 - sounddevice's name
+        self.callback, self.settings = callback, settings
+        return self
+
+    def start(self) -> None: ...
+
+
+@pytest.fixture
+def sounddevice(monkeypatch: pytest.MonkeyPatch) -> PluggedIn:
+    monkeypatch.setitem(sys.modules, "sounddevice", fake := PluggedIn())
+    return fake
+
+
+def test_a_microphone_of_another_rate_is_resampled(sounddevice: PluggedIn) -> None:
+    microphone = Microphone()
+    assert (microphone.name, microphone.rate_hz, sounddevice.settings["blocksize"]) == ("headset", 48000, 4800)
+    tone = (9000 * np.sin(2 * np.pi * 440 * np.arange(9600) / 48000)).astype(np.int16)
+    for piece in np.split(tone, 2):
+        sounddevice.callback(piece.tobytes(), len(piece), None, None)
+    heard = np.concatenate([microphone.read(0.0), microphone.read(0.0)])
+    assert np.array_equal(heard, resampled(tone, 48000)[: len(heard)])
+    assert Microphone("laptop").rate_hz == RATE_HZ
+
+
+def test_a_microphone_that_is_unplugged_is_an_error(sounddevice: PluggedIn) -> None:
+    microphone = Microphone("laptop")
+    assert microphone.read(0.0) is None
+    sounddevice.active = False
+    with pytest.raises(AudioError, match="'laptop' gives nothing any more: was it unplugged"):
+        microphone.read(0.0)
+
+
+def test_a_microphone_that_is_not_there_is_named_with_those_that_are(sounddevice: PluggedIn) -> None:
+    with pytest.raises(AudioError, match=r"no microphone 'usb': .*\(microphones here: 'headset', 'laptop'\)"):
+        Microphone("usb")
+    assert microphones() == ["headset", "laptop"]
 
 
 def test_a_microphone_that_is_not_there_is_named() -> None:
