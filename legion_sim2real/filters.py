@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,18 @@ class HandTrack:
         share = (stamp_s - stamps[after - 1]) / (stamps[after] - stamps[after - 1])
         between: Vector = positions[after - 1] + share * (positions[after] - positions[after - 1])
         return between
+
+
+class ToldTrack(HandTrack):
+    """The way of the hand where only its `places` (3,) at some times (s) are known, and what is added."""
+
+    def __init__(self, places: Mapping[float, Vector]) -> None:
+        super().__init__()
+        self._places = places
+
+    def at(self, stamp_s: float) -> Vector:
+        told = self._places.get(stamp_s)
+        return super().at(stamp_s) if told is None else told
 
 
 class ObjectFilter:

@@ -8,7 +8,7 @@ import numpy as np
 
 from legion_core.spaces import Float32, ObservationSpec, TaskState, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig
+from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig, ToldTrack
 from legion_sim2real.kinematics import ArmKinematics
 
 
@@ -64,13 +64,28 @@ class Real2Sim:
 
     @property
     def memory(self) -> Vector:
-        """What the next observation depends on besides its inputs and where the hand was in the last HISTORY_S."""
+        """What the next observation depends on besides its inputs and the hand's way."""
         return np.concatenate([one.memory for one in self._filters]) if self._filters else np.empty(0)
 
-    @memory.setter
-    def memory(self, values: Vector) -> None:
-        for one, part in zip(self._filters, values.reshape(-1, len(MEMORY)), strict=True):
+    @property
+    def way_names(self) -> tuple[str, ...]:
+        """What the numbers of `way` are; empty without filtering."""
+        times = ("seen", "object", "object2")[: len(self._filters) + 1] if self._filters else ()
+        return tuple(f"hand_{time}.{axis}" for time in times for axis in "xyz")
+
+    def way(self, memory: Vector, seen_s: float) -> Vector:
+        """Where the hand was (m) at the times that the last observation looked back to: that of the picture it was made
+        of, `seen_s`, and those of the pictures in the `memory` it was made with."""
+        return np.concatenate([self._hand.at(time) for time in self._looks(memory, seen_s)] or [np.empty(0)])
+
+    def recall(self, memory: Vector, way: Vector, seen_s: float) -> None:
+        """Make the next observation, of a picture taken at `seen_s`, as with this `memory` after this `way`."""
+        for one, part in zip(self._filters, memory.reshape(-1, len(MEMORY)), strict=True):
             one.memory = part
+        self._hand = ToldTrack(dict(zip(self._looks(memory, seen_s), way.reshape(-1, 3), strict=True)))
+
+    def _looks(self, memory: Vector, seen_s: float) -> list[float]:
+        return [seen_s, *memory[:: len(MEMORY)].tolist()] if self._filters else []
 
     def observe(self, state: RobotState, scene: Scene) -> Float32:
         """The observation, float32 (spec.size,), simulation frame. What is not finite in stays not finite out."""

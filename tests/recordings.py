@@ -114,11 +114,11 @@ def write_recording(
         samples = inputs.put(ROBOT, Sample(now, reader.joints(said)))
         if samples is None:
             continue
-        origin = observer.origin(samples)
-        values = observer.observe(samples)
+        values, origin = observer.observe_and_tell(samples)
         observation = named_vector(stamp, ObservationSpec().fields, values, frame="sim")
         tape.say(topics.OBSERVATION, observation, now + MS)
-        tape.say(topics.OBSERVATION_ORIGIN, named_vector(stamp, observer.origin_names, origin), now + MS)
+        told = named_vector(stamp, observer.origin_names, np.concatenate(origin))
+        tape.say(topics.OBSERVATION_ORIGIN, told, now + MS)
         step = policy.act(bundle.spec.order(observation.name, observation.position), embedding)
         tape.say(topics.ACTION, named_vector(stamp, ACTION_FIELDS, step.action), now + 2 * MS)
         latent = np.concatenate((step.latent, step.responsibilities))

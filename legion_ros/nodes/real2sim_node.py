@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
@@ -69,12 +70,14 @@ class Real2SimNode(Node):
         if samples is None:
             return
         stamp = from_ns(stamp_ns)
-        recorded = self._origin_publisher.get_subscription_count() > 0
-        origin = self._observer.origin(samples) if recorded else None
-        observation = self._observer.observe(samples)
+        origin = None
+        if self._origin_publisher.get_subscription_count() > 0:
+            observation, origin = self._observer.observe_and_tell(samples)
+        else:
+            observation = self._observer.observe(samples)
         self._publisher.publish(named_vector(stamp, self._spec.fields, observation, frame="sim"))
         if origin is not None:
-            self._origin_publisher.publish(named_vector(stamp, self._observer.origin_names, origin))
+            self._origin_publisher.publish(named_vector(stamp, self._observer.origin_names, np.concatenate(origin)))
         self._rate.tick()
 
     def _report(self) -> tuple[str, dict[str, object]]:

@@ -2,7 +2,7 @@
 
 The recorded measurements go through the real `Real2Sim`, the recorded observations through the real `LegionPolicy`, and
 what comes out is compared with what the nodes said. Which measurements an observation was made of, and what the object
-filter remembered then, real2sim_node has told on legion/observation_origin.
+filter knew of the time before, real2sim_node has told on legion/observation_origin: no observation needs another one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from legion_ros.observing import GRIPPER, OTHERS, ROBOT, Observer, age_s
 from legion_ros.reading import GripperReader, PoseReader, RobotReader
 from legion_ros.recording.recording import Message, Recording, stamp_ns
 from legion_ros.stamps import NS_PER_S
-from legion_sim2real.filters import HISTORY_S
 
 CHANGE_NS = NS_PER_S
 """So close to a change of the task either embedding may have been in force: recorder and policy hear of it at times of
@@ -151,7 +150,7 @@ def reasons(unchecked: Mapping[str, int]) -> str:
 
 
 def _replay_observations(recording: Recording) -> Outcome:
-    outcome, inputs, hand = Outcome(), _Inputs(recording), _HandKnown()
+    outcome, inputs = Outcome(), _Inputs(recording)
     origins = {stamp_ns(message): message for message in recording.messages(topics.OBSERVATION_ORIGIN)}
     for message in _required(recording, topics.OBSERVATION):
         origin = origins.get(stamp_ns(message))
@@ -159,19 +158,14 @@ def _replay_observations(recording: Recording) -> Outcome:
             outcome.unchecked["what it was made of is not in the recording"] += 1
             continue
         try:
-            made, memory = inputs.observe(message, origin)
+            outcome.note(_difference("observation", message, inputs.observe(message, origin)))
         except _MissingError as error:
             outcome.unchecked[str(error)] += 1
-            continue
-        if hand.is_known(message, memory):
-            outcome.note(_difference("observation", message, made))
-        else:
-            outcome.unchecked["the object filter looks back to before what was recorded"] += 1
     return outcome
 
 
 class _MissingError(Exception):
-    """An input of an observation is not in the recording."""
+    """What an observation was made of is not in the recording."""
 
 
 class _Inputs:
@@ -180,9 +174,7 @@ class _Inputs:
     def __init__(self, recording: Recording) -> None:
         profile = recording.profile
         self._reader = RobotReader(profile)
-        self._near = self._reader.began.size
-        self._real2sim = profile.make_real2sim(ObservationSpec())
-        self._observer = Observer(self._real2sim, self._reader)
+        self._observer = Observer(profile.make_real2sim(ObservationSpec()), self._reader)
         poses = (topics.OBJECT, topics.OBJECT2, topics.GOAL)
         self._read = {
             ROBOT: self._reader.joints,
@@ -192,31 +184,25 @@ class _Inputs:
         sources = {ROBOT: profile.state_topic, GRIPPER: profile.gripper.state, **dict(zip(poses, poses, strict=True))}
         self._tracks = {name: _Track(recording.messages(topic)) for name, topic in sources.items()}
 
-    def observe(self, message: Message, origin: Message) -> tuple[Float32, Vector]:
-        """The observation once more, and what the object filters remembered before it.
+    def observe(self, message: Message, origin: Message) -> Float32:
+        """The observation once more.
 
         Raises:
             _MissingError: something that it was made of is not there.
-            RecordingError: another version told its origin.
         """
         if tuple(origin.value.name) != self._observer.origin_names:
-            raise RecordingError(f"{topics.OBSERVATION_ORIGIN} is of another version: {', '.join(origin.value.name)}")
-        numbers = np.array(origin.value.position, float)
-        ages = dict(zip(OTHERS.values(), numbers.tolist(), strict=False))
-        near, memory = np.split(numbers[len(ages) :], [self._near])
-        samples = {ROBOT: self._sample(ROBOT, message, 0.0, near)}
-        for name, age in ages.items():
-            if not math.isnan(age):
-                samples[name] = self._sample(name, message, age, near)
-        self._real2sim.memory = memory
-        return self._observer.observe(samples), memory
+            raise _MissingError("another version of legion_ros told what it was made of")
+        told = self._observer.origin_of(np.array(origin.value.position, float))
+        if told.near.size:
+            self._reader.follow(told.near)
+        ages = zip((ROBOT, *OTHERS.values()), (0.0, *told.ages.tolist()), strict=True)
+        samples = {name: self._sample(name, message, age) for name, age in ages if not math.isnan(age)}
+        return self._observer.observe_again(samples, told)
 
-    def _sample(self, name: str, message: Message, age: float, near: Vector) -> Sample:
+    def _sample(self, name: str, message: Message, age: float) -> Sample:
         found = self._tracks[name].find(message, age)
         if found is None:
             raise _MissingError(f"{name}, which it was made of, is not in the recording")
-        if near.size:
-            self._reader.follow(near)
         try:
             return Sample(stamp_ns(found), self._read[name](found.value))
         except SpaceError as error:
@@ -244,29 +230,6 @@ class _Track:
             ):
                 found = self._messages[i]
         return found
-
-
-class _HandKnown:
-    """Whether the way of the hand is recorded as far back as the object filter looks."""
-
-    def __init__(self) -> None:
-        self._before: Message | None = None
-        self._since_s = 0.0
-        self._from_begin = False
-
-    def is_known(self, message: Message, memory: Vector) -> bool:
-        """To be asked for each observation in turn; without a filter there is nothing to know."""
-        if not memory.size:
-            return True
-        stamp_s, before = stamp_ns(message) / NS_PER_S, self._before
-        if before is None:
-            self._since_s, self._from_begin = stamp_s, memory[0] == -math.inf
-        elif message.sequence and message.sequence != before.sequence + 1:
-            self._since_s, self._from_begin = stamp_s, False
-        elif stamp_s < stamp_ns(before) / NS_PER_S:  # the filter forgets the way, too
-            self._since_s, self._from_begin = stamp_s, True
-        self._before = message
-        return self._from_begin or stamp_s - self._since_s > HISTORY_S
 
 
 # actions

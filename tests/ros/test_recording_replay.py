@@ -67,8 +67,7 @@ def test_a_robot_that_speaks_of_its_hand_alone(tmp_path: Path, base: str) -> Non
 
     found = replayed(tmp_path, steps=40, robot=str(tmp_path / "arm.yaml"), alter=every_second)
     assert found.observations.different == 0
-    # with a filter, only the first observation is known to have no way of the hand behind it
-    assert found.observations.same == (20 if base == "mujoco" else 1)
+    assert found.observations.same == 20
     (tmp_path / "run.mcap").unlink()
     found = replayed(tmp_path, steps=40, robot=str(tmp_path / "arm.yaml"))
     assert found.equal
@@ -122,21 +121,18 @@ def test_what_was_lost_is_not_compared(tmp_path: Path) -> None:
     assert dict(found.actions.unchecked) == {"its observation is not in the recording": 1}
 
 
-@pytest.mark.parametrize("missing", [range(40), (20,)])
-def test_the_filter_is_compared_once_the_hand_is_known_as_far_as_it_looks(tmp_path: Path, missing: Any) -> None:
-    """A recorder that came late, and one that lost an observation."""
+@pytest.mark.parametrize("missing", [range(40), (20, 70)])
+def test_no_observation_needs_another_one(tmp_path: Path, missing: Any) -> None:
+    """Though the object filter looks back: with a recorder that came late, and one that lost messages."""
 
     def alter(topic: str, message: Any) -> Any:
-        if topic in (topics.OBSERVATION, topics.OBSERVATION_ORIGIN) and step_of(message) in missing:
-            return None
-        return message
+        stamped = topic in (topics.OBSERVATION, topics.OBSERVATION_ORIGIN, "lbr/joint_states")
+        return None if stamped and step_of(message) in missing else message
 
     found = replayed(tmp_path, alter=alter)
     assert found.equal
-    after = STEPS - max(missing) - 1
-    a_second = NS_PER_S // PERIOD_NS + 1
-    assert found.observations.same == after - a_second + (0 if 0 in missing else min(missing))
-    assert found.observations.unchecked["the object filter looks back to before what was recorded"] == a_second
+    assert found.observations.same == STEPS - len(missing)
+    assert not found.observations.unchecked
 
 
 def test_either_task_may_hold_while_it_changes(tmp_path: Path) -> None:
@@ -168,8 +164,10 @@ def test_the_origin_of_another_version(tmp_path: Path) -> None:
             message.name[0] = "gripper.age_ms"
         return message
 
-    with pytest.raises(RecordingError, match=r"is of another version: gripper.age_ms"):
-        replayed(tmp_path, steps=5, alter=renamed)
+    found = replayed(tmp_path, steps=5, alter=renamed)
+    assert found.equal
+    assert found.actions.same == 5
+    assert found.observations.unchecked == {"another version of legion_ros told what it was made of": 5}
 
 
 # the command

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from legion_core.errors import ConfigurationError
-from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig
+from legion_sim2real.filters import MEMORY, HandTrack, ObjectFilter, ObjectFilterConfig, ToldTrack
 from legion_sim2real.robot import load_profile
 
 CONFIG = load_profile("mujoco_gap").object_filter
@@ -120,6 +120,12 @@ def test_the_way_of_the_hand_is_interpolated():
         track.add(stamp, START + stamp)
     assert track.at(0.025) == pytest.approx(START + 0.025)
     assert track.at(-1.0) == pytest.approx(START) and track.at(1.0) == pytest.approx(START + 0.1)
+
+
+def test_a_way_that_was_told_is_that_way_at_the_times_told():
+    track = ToldTrack({0.5: START, -math.inf: ASIDE})
+    track.add(2.0, ASIDE)
+    assert track.at(0.5) is START and track.at(-math.inf) is ASIDE and track.at(2.0) is ASIDE
 
 
 @pytest.mark.parametrize("key", [field.name for field in dataclasses.fields(ObjectFilterConfig)])
