@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import espeakng_loader
 import numpy as np
@@ -58,6 +60,15 @@ def speak(text: str, voice: Voice = VOICES[0]) -> Pcm:
     library.espeak_Synth(spoken, ctypes.c_size_t(len(spoken)), 0, 1, 0, UTF8, None, None)
     library.espeak_Synchronize()
     return resampled(np.concatenate(pieces), rate)
+
+
+def write_wav(path: Path, sound: Pcm) -> None:
+    """The samples as a WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(sound.tobytes())
 
 
 def silence(seconds: float) -> Pcm:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import wave
-from math import ceil, gcd
+from math import ceil, gcd, log10
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +24,12 @@ def resampled(samples: npt.ArrayLike, rate_hz: int) -> Pcm:
         common = gcd(rate_hz, RATE_HZ)
         values = resample_poly(values, RATE_HZ // common, rate_hz // common)
     return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+
+
+def level_db(samples: Pcm) -> float:
+    """How loud the samples are: decibels of full scale, at most 0, and -100 for nothing."""
+    power = float(np.mean((samples / 32768.0) ** 2)) if len(samples) else 0.0
+    return 10 * log10(max(power, 1e-10))
 
 
 class Resampler:

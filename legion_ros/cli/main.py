@@ -15,6 +15,7 @@ from legion_core.errors import LegionError
 COMMANDS = {
     "deploy": "start the deployment graph and leave it up until Ctrl-C",
     "say": "give a running deployment its next task",
+    "listen": "show what a microphone or a sound file is heard to say, before anything moves",
     "mission": "run several tasks one after the other, and say how they go",
     "status": "show how a running deployment is, part by part, and how to mend what is wrong",
     "stop": "engage or clear the emergency stop of one deployment, or of all",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import wave
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from std_msgs.msg import Bool, String, UInt8MultiArray
 pytest.importorskip("pocketsphinx", reason="speech recognition is not installed")
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed")
 
-from spoken import VOICES, silence, speak, with_noise
+from spoken import VOICES, silence, speak, with_noise, write_wav
 
 from legion_core.errors import ConfigurationError
 from legion_core.speech.audio import RATE_HZ, Pcm
@@ -101,11 +100,7 @@ def test_a_button_is_waited_for(bench: Any) -> None:
 
 def test_a_file_is_heard_once(bench: Any, tmp_path: Path) -> None:
     file = tmp_path / "said.wav"
-    with wave.open(str(file), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(RATE_HZ)
-        sound.writeframes(with_noise(speak("open the window", AMERICAN), 20.0).tobytes())
+    write_wav(file, with_noise(speak("open the window", AMERICAN), 20.0))
     bench.start(VoiceNode, source=file, threshold=0.0)
     instructions = bench.listen(String, topics.INSTRUCTION)
     reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
