@@ -23,6 +23,7 @@ from std_srvs.srv import SetBool, Trigger
 from legion_core.errors import DeploymentError
 from legion_ros import topics
 from legion_ros.aggregation import TREE
+from legion_ros.deployment import DeploymentOptions
 from legion_ros.diagnostics import MEND
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
@@ -82,16 +83,19 @@ class LegionClient:
 
     Args:
         namespace: that of the deployment, '' for none.
+
+    Raises:
+        ConfigurationError: that is no namespace.
     """
 
     def __init__(self, namespace: str = "", name: str = OPERATOR) -> None:
         self._context = rclpy.Context()
-        root = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+        root = DeploymentOptions(namespace=namespace).root
         rclpy.init(args=["--ros-args", *enclave_arguments(root, OPERATOR)], context=self._context)
         self.node = rclpy.create_node(
             name,
             context=self._context,
-            namespace=namespace or None,
+            namespace=root or None,
             enable_rosout=False,
             start_parameter_services=False,
         )

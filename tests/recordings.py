@@ -77,7 +77,8 @@ def write_recording(
     observer = Observer(profile.make_real2sim(ObservationSpec()), reader)
     inputs = _make_inputs(profile, (topics.OBJECT,))
     chosen = kit.policy_files(None)
-    tape.bag.describe("legion", {"namespace": "/", "robot": robot, "policy_sha256": kit.digest(chosen)})
+    described = {"namespace": "/", "legion_ros": "0.0.1", "robot": robot, "policy_sha256": kit.digest(chosen)}
+    tape.bag.describe("legion", described)
     tape.bag.describe("parameters", {"policy_node": json.dumps({"policy": ""})})
     for name, content in {**kit.robot_files(profile), **chosen}.items():
         tape.bag.attach(name, kit.media_type(name), content, BEGIN_NS)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from legion_core.config import require
 from legion_ros.cli.common import add_network_argument, enter_domain
+from legion_ros.deployment import DeploymentOptions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """0 when the recording is complete; 1 when a replay of it would lack the robot or the policy."""
     require(0 <= options.duration <= 1e6, "duration", options.duration, "0 to 1000000 s")
+    root = DeploymentOptions(namespace=options.namespace).root
     enter_domain(options)
     from legion_ros.nodes.record_node import NAME, RecordNode, record
     from legion_ros.security import enclave_arguments
@@ -32,8 +34,6 @@ def run(options: argparse.Namespace) -> int:
     def began(node: RecordNode) -> None:
         print(f"recording to {node.bag.file}, Ctrl-C ends", file=sys.stderr)
 
-    bare = options.namespace.strip("/")
-    root = f"/{bare}" if bare else ""
     given = {"file": options.output and str(Path(options.output)), "duration_s": options.duration}
     given["more"] = " ".join(options.topics)
     arguments = ["--ros-args", *enclave_arguments(root, NAME)]
@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> int:
         arguments += ["-p", f"{name}:={json.dumps(value)}"]
     node = record(arguments, began)
     print(f"{node.bag.messages} messages, {1e-6 * node.bag.size_bytes:.1f} MB in {node.bag.folder or node.bag.file}")
+    if node.unheard:
+        print(f"legion record: nothing was said on {', '.join(node.unheard)}", file=sys.stderr)
     if not node.complete:
         print(
             "legion record: no graph has told its robot and policy, so no replay of this is possible", file=sys.stderr

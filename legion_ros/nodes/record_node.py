@@ -53,12 +53,17 @@ class RecordSettings:
 
 
 class RecordNode(Node):
-    """Listens, and says nothing but its diagnostics. `error` is why it cannot go on."""
+    """Listens, and says nothing but its diagnostics. `error` is why it cannot go on.
+
+    It is ready, for who has started it, once it knows robot and policy and listens to all that is there: what an
+    operator does then is recorded from its first message on.
+    """
 
     def __init__(self, **more: Any) -> None:
         super().__init__(NAME, **more)
         settings = declare(self, RecordSettings)
-        path = new_path(settings.file, time.strftime("legion_%Y%m%d_%H%M%S.mcap"))
+        root = self.get_namespace().rstrip("/")
+        path = new_path(settings.file, time.strftime(f"legion{root.replace('/', '_')}_%Y%m%d_%H%M%S.mcap"))
         self.error: RecordingError | None = None
         self.bag = Bag(path)
         self._ends_at = time.monotonic() + (settings.duration_s or math.inf)
@@ -66,7 +71,8 @@ class RecordNode(Node):
         self.complete = False
         """Whether the recording holds what a replay needs besides messages."""
         self._describe()
-        self._recorder = Recorder(self, self.bag, settings.more.split())
+        self._more = settings.more.split()
+        self._recorder = Recorder(self, self.bag, self._more)
         self._questions = ParameterQuestions(self, (name for name in NODE_NAMES if name != NAME))
         self._described = 0
         self._diagnostics = Diagnostics(self, self._report)
@@ -78,6 +84,11 @@ class RecordNode(Node):
     def done(self) -> bool:
         """Whether its time is up, or it cannot go on."""
         return self.error is not None or time.monotonic() >= self._ends_at
+
+    @property
+    def unheard(self) -> list[str]:
+        """The topics asked for besides those of the deployment that nothing was said on."""
+        return [topic for topic in self._more if not self._recorder.heard(topic)]
 
     def close(self) -> None:
         """Write what has come until now, and the end of the file.
@@ -98,12 +109,15 @@ class RecordNode(Node):
         self._try(self.bag.flush)
 
     def _discover(self) -> None:
+        packed, topics_before = self._asked, self._recorder.topics
         if not self._asked and all(name in self._questions.answers for name in SOURCES):
             self._asked = True
             self._try(self._pack)
         self._try(self._write_answers)
         for problem in self._recorder.discover():
             self._diagnostics.warn(problem, Problem.NOT_RECORDED)
+        if packed and self._recorder.topics == topics_before:
+            announce_ready()
 
     def _pack(self) -> None:
         """Robot profile and policy of the graph, as its nodes name them."""
@@ -140,7 +154,7 @@ class RecordNode(Node):
 
 
 def record(arguments: Sequence[str], on_begin: Callable[[RecordNode], None]) -> RecordNode:
-    """Record until Ctrl-C, SIGTERM or the set duration; `on_begin` is called with the node once it records.
+    """Record until Ctrl-C, SIGTERM or the set duration; `on_begin` is called with the node once there is a file.
 
     Raises:
         LegionError: the file exists or cannot be written.
@@ -171,7 +185,7 @@ def record(arguments: Sequence[str], on_begin: Callable[[RecordNode], None]) -> 
 def main() -> None:
     """Entry point of the executable."""
     try:
-        record(sys.argv, lambda node: announce_ready())
+        record(sys.argv, lambda node: None)
     except LegionError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         sys.exit(CONFIGURATION_ERROR)

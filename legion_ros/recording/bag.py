@@ -54,7 +54,7 @@ class Bag:
         except FileExistsError as error:
             raise RecordingError(f"{path} exists already; choose another name") from error
         except OSError as error:
-            raise self._unwritable(error) from error
+            raise RecordingError(f"cannot write {self.file}: {error.strerror}") from error
         self._writer = Writer(self._stream, chunk_size=CHUNK_BYTES, compression=CompressionType.ZSTD)
         self._do(self._writer.start, "ros2", f"legion_ros {__version__}")
         # a reader that finds no index at the end of the file must know the format of the QoS all the same

@@ -40,6 +40,15 @@ class Recorder:
                 self._listen(self._full(topic), kind, policies)
         self._wanted = {self._full(topic) for topic in (*STREAMS, *more)}
 
+    @property
+    def topics(self) -> int:
+        """How many it listens to."""
+        return len(self._inboxes)
+
+    def heard(self, topic: str) -> bool:
+        """Whether anything was said on a topic."""
+        return self._bag.has(self._full(topic))
+
     def want(self, more: Iterable[str]) -> None:
         """Record these topics, too."""
         self._wanted.update(self._full(topic) for topic in more)

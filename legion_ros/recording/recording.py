@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from legion_core.bundle import PolicyBundle
-from legion_core.errors import RecordingError
+from legion_core.errors import LegionError, RecordingError
 from legion_core.spaces import Vector
 from legion_ros.recording import kit
 from legion_ros.stamps import NS_PER_S, to_ns
@@ -144,13 +144,13 @@ class Recording:
         """The robot profile that the graph ran with.
 
         Raises:
-            RecordingError: the recording is of another tool, or holds none.
+            RecordingError: the recording is of another tool, or holds none that this version can read.
         """
         return self._of_kit(kit.load_robot)
 
     @cached_property
     def bundle(self) -> PolicyBundle:
-        """The policy that the graph ran with; raises as `profile`, and BundleError where it is damaged."""
+        """The policy that the graph ran with; raises as `profile`."""
         return self._of_kit(kit.load_policy)
 
     def full_name(self, topic: str) -> str:
@@ -219,8 +219,9 @@ class Recording:
             raise RecordingError(f"{self.path} is of another tool: only legion record writes what a replay needs")
         try:
             return load(self._unpacked)
-        except RecordingError as error:
-            raise RecordingError(f"{self.path}: {error}") from error
+        except LegionError as error:
+            version = self.metadata[SETTINGS].get("legion_ros", "?")
+            raise RecordingError(f"{self.path}, made by legion_ros {version}: {error}") from error
 
     @cached_property
     def _unpacked(self) -> Path:

@@ -104,7 +104,6 @@ def replay(recording: Recording) -> Replay:
 
     Raises:
         RecordingError: it lacks what a replay needs.
-        LegionError: the robot profile or the policy in it is malformed.
     """
     return Replay(_replay_observations(recording), *_replay_actions(recording))
 

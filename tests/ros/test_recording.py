@@ -252,6 +252,7 @@ def test_other_profiles_and_encodings_are_refused(tmp_path: Path) -> None:
         ),
         ("robot/profile.yaml", b"model: description.urdf", b"model: iiwa7_r800", "names model 'iiwa7_r800', which is"),
         ("robot/description.urdf", b"<link", b"<x a='${1}'/><link", "description.urdf is to be expanded"),
+        ("robot/profile.yaml", b"driver:", b"drive_by:", "made by legion_ros 0.0.1: .*drive_by"),
     ],
 )
 def test_what_came_from_anybody_reads_and_runs_nothing(
@@ -422,7 +423,7 @@ def test_a_graph_of_another_machine_is_recorded_without_its_robot(bench: Any, tm
     node.close()
     recording = Recording.open(tmp_path / "run.mcap")
     assert recording.parameters["policy_node"]["robot"] == "/nowhere/arm.yaml"
-    with pytest.raises(RecordingError, match=r"run.mcap: it holds no robot profile"):
+    with pytest.raises(RecordingError, match=r"run.mcap, made by legion_ros .*: it holds no robot profile"):
         _ = recording.profile
 
 
@@ -432,6 +433,7 @@ def test_a_graph_of_another_machine_is_recorded_without_its_robot(bench: Any, tm
         (["-o", "{folder}/there.mcap"], "there.mcap exists already; choose another name"),
         (["-o", "{folder}/nowhere/run.mcap"], "a name in a folder that exists"),
         (["--duration", "-1"], "duration = -1.0; allowed: 0 to 1000000 s"),
+        (["--namespace", "a-b"], "namespace = 'a-b'; allowed: words joined by '/'"),
     ],
 )
 def test_what_cannot_be_recorded_is_one_line(
@@ -450,9 +452,11 @@ def test_what_cannot_be_recorded_is_one_line(
 def test_without_a_graph_there_is_a_recording_and_a_word_about_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    program = [sys.executable, "-m", "legion_ros.cli.main", "record", "-o", str(tmp_path / "bag"), "--duration", "1"]
+    wanted = ["-o", str(tmp_path / "bag"), "--duration", "1", "--topics", "/camera/image"]
+    program = [sys.executable, "-m", "legion_ros.cli.main", "record", *wanted]
     assert subprocess.run(program, check=False).returncode == 1
     told = capfd.readouterr()
+    assert "nothing was said on /camera/image" in told.err
     assert "so no replay of this is possible" in told.err
     assert "messages" in told.out
     assert Recording.open(tmp_path / "bag").damage == ""
