@@ -7,19 +7,20 @@ only between two attempts (`legion_core.approach`). It knows neither ROS nor a s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
 from legion_core.approach import START_M, Approach
+from legion_core.config import from_mapping, require
 from legion_core.mission import Mission, MissionStep
 from legion_core.spaces import DEFAULT_FIELDS, LEGION_FIELDS, Float32, ObservationSpec
 from legion_core.success import SuccessDetector
 from legion_core.tasks import task_names
 
 SETTLE_S = 0.3
-"""So long after a task begins its scene may still be that of the task before, and counts for nothing."""
+"""What is observed so soon after a task began, or the scene said that it shows it, may still be the scene before."""
 APPROACH_TIMEOUT_S = 15.0
 LONGEST_GAP_S = 0.5
 """Of a pause between two observations no more than this counts: a node that is restarted costs no attempt."""
@@ -69,7 +70,7 @@ class MissionRun:
     """Runs one mission after the other.
 
     `ask` is called with the task that shall begin, or '' for none; `hear_task` must be told of every task that does
-    begin, whoever wanted it.
+    begin, whoever wanted it, and `hear_scene` of the task whose object and goal are shown, where somebody says so.
     """
 
     def __init__(self, ask: Callable[[str], None], settle_s: float = SETTLE_S) -> None:
@@ -82,12 +83,12 @@ class MissionRun:
         self._index = 0
         self._phase = _Phase.ENDING
         self._approach: Approach | None = None
-        self._leaving = self._stopped = False
+        self._leaving = self._stopped = self._inherits = False
         self._moved_s = self._tried_s = 0.0
         self._last_s: float | None = None
-        self._task = self._foreign = ""
+        self._task = self._foreign = self._shown = ""
         self._detector: SuccessDetector | None = None
-        self._task_age_s = 0.0
+        self._settled_s = 0.0
         self.success = False
 
     # what happens around it
@@ -96,8 +97,30 @@ class MissionRun:
         """Run this mission from its first step on, in place of any other."""
         self._mission, self._index, self._leaving, self._foreign = mission, 0, False, ""
         self.steps = [StepProgress(step.task) for step in mission.steps]
-        self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, f"{mission.title} begins")
+        self._go_on(f"{mission.title} begins")
         self._attempt()
+
+    def take_up(self, told: Mapping[str, Any]) -> None:
+        """Come back to the mission of a `report` whose teller died: paused, as nobody knows what has happened since.
+
+        Whatever task runs is ended; the attempt begins anew.
+
+        Raises:
+            ConfigurationError: not the report of a mission.
+        """
+        source, told_steps = "mission", told.get("steps")
+        mission = from_mapping(Mission, told.get("request", {}), source)
+        steps = [from_mapping(StepProgress, step, source) for step in told_steps] if told_steps else []
+        index = told.get("step")
+        require(len(steps) == len(mission.steps), "steps", told_steps, "one for each of the mission")
+        require(isinstance(index, int) and 0 <= index < len(steps), "step", index, "the number of one")
+        assert isinstance(index, int)
+        self._mission, self.steps, self._index = mission, steps, index
+        self._leaving = all(step.state in ("succeeded", "skipped") for step in steps)
+        self._approach, self._phase = Approach(self._start_m()), _Phase.ENDING
+        self._set(MissionState.PAUSED, f"{mission.title} was interrupted in {self._what()}; say continue")
+        self._inherits = True
+        self._request("")
 
     def refuse(self, why: str) -> None:
         """Something was asked for that cannot be done: said, and the rest goes on."""
@@ -125,7 +148,10 @@ class MissionRun:
     def hear_task(self, task: str) -> None:
         """A task has begun, '' for none."""
         self._watch(task)
+        if self._inherits and task:
+            return  # one that the process before had asked for
         if self._asked and self._asked[0] == task:
+            self._inherits = False
             self._asked.popleft()
             if self.state in UNDER_WAY:
                 self._answered(task)
@@ -135,6 +161,10 @@ class MissionRun:
         self._foreign = task
         if self.state in UNDER_WAY:
             self._end(MissionState.ABORTED, f"aborted: {task or 'stop'} was asked for")
+
+    def hear_scene(self, task: str) -> None:
+        """From now on object and goal of that task are shown."""
+        self._shown, self._settled_s = task, 0.0
 
     def observe(self, observation: Float32, now_s: float) -> Float32 | None:
         """Look at an observation (`FIELDS`); the action (4,) that answers it while this moves the hand, else None."""
@@ -167,13 +197,11 @@ class MissionRun:
             "title": mission.title if mission else "",
             "state": self.state.value,
             "step": self._index,
-            "steps": [
-                {"task": step.task, "state": step.state, "attempt": step.attempt, "seconds": round(step.seconds, 2)}
-                for step in self.steps
-            ],
+            "steps": [{**asdict(step), "seconds": round(step.seconds, 2)} for step in self.steps],
             "task": self._task,
             "success": self.success,
             "text": self.text,
+            "request": asdict(mission) if mission else {},
         }
 
     # steps and attempts
@@ -182,13 +210,19 @@ class MissionRun:
         """The next attempt of the present step begins with the way to its start."""
         step = self.steps[self._index]
         step.state, step.attempt = "running", step.attempt + 1
-        start, otherwise = self._settings.approach_m or START_M, OTHERWISE_M[(step.attempt - 1) % len(OTHERWISE_M)]
-        x, y, z = (place + change for place, change in zip(start, otherwise, strict=True))
-        self._depart((x, y, z))
+        self._depart()
 
-    def _depart(self, start_m: tuple[float, float, float] | None) -> None:
-        self._approach, self._moved_s, self._tried_s = Approach(start_m), 0.0, 0.0
-        self._say()
+    def _start_m(self) -> tuple[float, float, float] | None:
+        """Where the hand goes before the present attempt; None: only up and away, as all is done."""
+        if self._leaving:
+            return None
+        start, attempt = self._settings.approach_m or START_M, self.steps[self._index].attempt
+        x, y, z = (a + b for a, b in zip(start, OTHERWISE_M[(attempt - 1) % len(OTHERWISE_M)], strict=True))
+        return x, y, z
+
+    def _depart(self) -> None:
+        self._approach, self._moved_s, self._tried_s = Approach(self._start_m()), 0.0, 0.0
+        self.text = self._what()
         if self._task == "" and not self._asked:
             self._phase = _Phase.MOVING
         else:
@@ -229,7 +263,8 @@ class MissionRun:
             step.state = "succeeded"
             self._next()
         elif self._tried_s > self._settings.timeout_s:
-            self._fail(f"{step.task} was not done in {self._settings.timeout_s:g} s")
+            unseen = "" if self._is_shown() else f" (object and goal were those of {self._shown})"
+            self._fail(f"{step.task} was not done in {self._settings.timeout_s:g} s{unseen}")
 
     def _fail(self, why: str) -> None:
         step = self.steps[self._index]
@@ -249,7 +284,7 @@ class MissionRun:
             self._attempt()
         else:
             self._leaving = True
-            self._depart(None)
+            self._depart()
 
     # the operator's words
 
@@ -264,8 +299,7 @@ class MissionRun:
     def _continue(self) -> bool:
         if self.state is not MissionState.PAUSED:
             return False
-        self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, "")
-        self._say()
+        self._go_on(self._what())
         if self._phase in (_Phase.STARTING, _Phase.TRYING):
             self._start()
         elif not self._asked:
@@ -276,7 +310,7 @@ class MissionRun:
         if self.state not in UNDER_WAY or self._leaving:
             return False
         self.steps[self._index].state = "skipped"
-        self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, "")
+        self._go_on("")
         self._next()
         return True
 
@@ -306,13 +340,17 @@ class MissionRun:
 
     def _watch(self, task: str) -> None:
         """A detector for the task that begins; of a name that none of the ten has there is none."""
-        self._task, self.success, self._task_age_s = task, False, 0.0
+        self._task, self.success, self._settled_s = task, False, 0.0
         self._detector = SuccessDetector(task) if task in task_names() else None
 
     def _detect(self, observation: Float32, passed_s: float) -> None:
-        self._task_age_s += passed_s
-        if self._detector is not None and not self.success and self._task_age_s > self._settle_s:
+        self._settled_s += passed_s
+        if self._detector is not None and not self.success and self._is_shown() and self._settled_s > self._settle_s:
             self.success = self._detector.update(observation[:_SEEN])
+
+    def _is_shown(self) -> bool:
+        """Whether object and goal are those of the running task, as far as anybody says."""
+        return self._shown in ("", self._task)
 
     def _count(self, passed_s: float) -> None:
         if not self._leaving:
@@ -324,11 +362,11 @@ class MissionRun:
             step.state = "failed" if state is MissionState.FAILED else "waiting"
         self._set(state, text)
 
+    def _go_on(self, text: str) -> None:
+        self._set(MissionState.HELD if self._stopped else MissionState.RUNNING, text)
+
     def _set(self, state: MissionState, text: str) -> None:
         self.state, self.text = state, text
-
-    def _say(self) -> None:
-        self.text = self._what()
 
     def _what(self) -> str:
         if self._leaving:

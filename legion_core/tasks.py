@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -82,6 +83,17 @@ def get_task(name: str, tasks: TaskSet = "fifty") -> Task:
     similar = difflib.get_close_matches(name, known, n=3)
     guess = f" (did you mean {', '.join(similar)}?)" if similar else ""
     raise TaskError(f"unknown task {name!r}{guess}; allowed: {', '.join(known)}")
+
+
+def require_here(wanted: Iterable[str], here: Collection[str]) -> None:
+    """Whether a scene with the objects of the tasks `here` has those of all that are `wanted`; none: nobody knows.
+
+    Raises:
+        TaskError: it lacks some; the message says which, and what it has.
+    """
+    missing = [name for name in wanted if here and name not in here]
+    if missing:
+        raise TaskError(f"the scene has nothing for {', '.join(missing)}, only for {', '.join(here)}")
 
 
 def _read(path: Path) -> tuple[Task, ...]:

@@ -68,6 +68,11 @@ class Problem(str, Enum):
         "A mission was asked for that there is not, or a word of control that means nothing at the moment.",
         "See legion mission list, and docs/missions.md for what a request may hold.",
     )
+    TAKEN_UP = (
+        "taken_up",
+        "In the middle of a mission mission_node died. It has come back to it; the task is ended, the arm rests.",
+        "See that the scene is as the step needs it; then say continue, again or stop. The node's log may say why.",
+    )
     BAD_EMBEDDING = (
         "bad_embedding",
         "A task embedding does not fit the policy: another size, or numbers that are not finite.",

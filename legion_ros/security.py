@@ -128,9 +128,9 @@ def _own(node: str, options: DeploymentOptions) -> Access:
         "language_node": Access(
             publish=(
                 *(topics.DIAGNOSTICS, topics.REPLY, topics.TASK, topics.TASK_EMBEDDING),
-                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL),
+                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL, topics.MISSION_KEPT),
             ),
-            subscribe=(topics.INSTRUCTION, topics.TASK_REQUEST, topics.MISSION_STATE),
+            subscribe=(topics.INSTRUCTION, topics.TASK_REQUEST, topics.MISSION_STATE, topics.SCENE_TASKS),
             request=(topics.E_STOP,),
         ),
         "policy_node": Access(
@@ -160,7 +160,7 @@ def _own(node: str, options: DeploymentOptions) -> Access:
         "mujoco_node": Access(
             publish=(
                 *(topics.DIAGNOSTICS, measured, gripper.state, *scene, topics.OBJECT2),
-                *(topics.EPISODE, topics.SIM_STATE, "/clock"),
+                *(topics.EPISODE, topics.SIM_STATE, topics.SCENE_TASK, topics.SCENE_TASKS, "/clock"),
             ),
             subscribe=(commanded, gripper.command, *((topics.TASK,) if options.follow_task else ())),
             reply=(topics.SIM_RESET,),
@@ -168,8 +168,8 @@ def _own(node: str, options: DeploymentOptions) -> Access:
         "mission_node": Access(
             publish=(topics.DIAGNOSTICS, topics.TASK_REQUEST, topics.MISSION_STATE, topics.ACTION),
             subscribe=(
-                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL),
-                *(topics.TASK, topics.E_STOP, topics.OBSERVATION),
+                *(topics.MISSION_REQUEST, topics.MISSION_CONTROL, topics.MISSION_KEPT),
+                *(topics.TASK, topics.E_STOP, topics.OBSERVATION, topics.SCENE_TASK, topics.SCENE_TASKS),
             ),
         ),
         "record_node": Access(

@@ -1,6 +1,7 @@
 """language_node: an operator's sentence in, the task and its embedding out, or a refusal that names the nearest tasks.
 
-One task begins here at once. Several tasks, or a mission, are asked of mission_node, which asks back for each step.
+One task begins here at once. Several tasks, or a mission, are asked of mission_node, which asks back for each step;
+its state is kept here, in case it dies.
 A refused sentence also ends the task in progress: whoever says something else wants something else. A policy that was
 trained with another language model than the one installed, as an imported one, is asked for by the names of its tasks.
 """
@@ -9,8 +10,11 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, String
 from std_srvs.srv import SetBool
@@ -18,13 +22,16 @@ from std_srvs.srv import SetBool
 from legion_core.bundle import PolicyBundle
 from legion_core.control import Control
 from legion_core.embedding import encoder_of
+from legion_core.errors import TaskError
 from legion_core.language import MARGIN, THRESHOLD
 from legion_core.mission import load_missions
-from legion_core.mission_run import UNDER_WAY
+from legion_core.mission_run import UNDER_WAY, MissionState
 from legion_core.phrases import phrases_for
+from legion_core.tasks import require_here
 from legion_core.understanding import Interpreter, MissionCall, Outcome, Refused, Tasks
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics
+from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
 from legion_ros.qos import EVENT, LATCHED
@@ -32,6 +39,8 @@ from legion_ros.reply import Reply
 from legion_ros.vector_messages import float32_array
 
 NAME = "language_node"
+SILENCE_S = 5.0
+"""A mission under way is told of every second; one that is not for so long has nobody who runs it."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +80,20 @@ class LanguageNode(Node):
         )
         self._task = self._paused = self._mission_state = ""
         self._last: Tasks | MissionCall | None = None
+        self._here: list[str] = []
+        self._told_at = 0.0
         self._embedding_publisher = self.create_publisher(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
         self._task_publisher = self.create_publisher(String, topics.TASK, LATCHED)
         self._reply_publisher = self.create_publisher(String, topics.REPLY, EVENT)
         self._mission_publisher = self.create_publisher(String, topics.MISSION_REQUEST, EVENT)
+        self._kept_publisher = self.create_publisher(String, topics.MISSION_KEPT, LATCHED)
         self._control_publisher = self.create_publisher(String, topics.MISSION_CONTROL, EVENT)
         self._e_stop = self.create_client(SetBool, topics.E_STOP)
         self.create_subscription(String, topics.INSTRUCTION, self._on_instruction, EVENT)
         self.create_subscription(String, topics.TASK_REQUEST, self._on_task_request, EVENT)
         self.create_subscription(String, topics.MISSION_STATE, self._on_mission_state, LATCHED)
+        self.create_subscription(String, topics.SCENE_TASKS, self._on_scene_tasks, LATCHED)
+        self.create_timer(SILENCE_S / 5, self._look_after_mission, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._diagnostics = Diagnostics(self, lambda: ("listening", {"task": self._task or "none"}))
 
     def _on_instruction(self, message: String) -> None:
@@ -92,13 +106,32 @@ class LanguageNode(Node):
         if message.data and message.data not in self._bundle.task_names:
             self.get_logger().warning(f"{topics.TASK_REQUEST}: the policy does not know the task {message.data!r}")
             return
+        try:
+            require_here(filter(None, [message.data]), self._here)
+        except TaskError as error:
+            self.get_logger().warning(f"{topics.TASK_REQUEST}: {error}")
+            return
         self._publish_task(message.data)
+
+    def _on_scene_tasks(self, message: String) -> None:
+        self._here = message.data.split()
 
     def _on_mission_state(self, message: String) -> None:
         try:
             self._mission_state = str(json.loads(message.data)["state"])
         except (ValueError, KeyError, TypeError):
             self.get_logger().warning(f"{topics.MISSION_STATE}: no mission's state: {message.data!r}")
+            return
+        self._told_at = time.monotonic()
+        if self._mission_state != MissionState.IDLE:  # who is idle has just started and may need what is kept
+            self._kept_publisher.publish(message)
+
+    def _look_after_mission(self) -> None:
+        """The task of a mission that nobody runs any more is ended."""
+        if self._mission_state in UNDER_WAY and time.monotonic() - self._told_at > SILENCE_S:
+            self._mission_state = ""
+            self._publish_task("")
+            self._diagnostics.warn("mission_node is silent in a mission: its task is ended", Problem.SILENT)
 
     def _obey(self, outcome: Outcome) -> tuple[bool, str]:
         """Whether it is done, and what to tell the operator."""
@@ -111,6 +144,11 @@ class LanguageNode(Node):
         return self._begin(outcome)
 
     def _begin(self, plan: Tasks | MissionCall) -> tuple[bool, str]:
+        try:
+            require_here(self._tasks_of(plan), self._here)
+        except TaskError as error:
+            self._publish_task("")
+            return False, str(error)
         if isinstance(plan, Tasks) and len(plan.names) == 1:
             self._publish_task(plan.names[0])
             return True, str(plan)
@@ -120,6 +158,11 @@ class LanguageNode(Node):
         request = {"name": plan.name} if isinstance(plan, MissionCall) else {"steps": plan.names, "title": str(plan)}
         self._mission_publisher.publish(String(data=json.dumps(request)))
         return True, str(plan)
+
+    def _tasks_of(self, plan: Tasks | MissionCall) -> tuple[str, ...]:
+        if isinstance(plan, Tasks):
+            return plan.names
+        return tuple(step.task for step in self._missions[plan.name].steps)
 
     def _steer(self, control: Control) -> tuple[bool, str]:
         if control is Control.HELP:

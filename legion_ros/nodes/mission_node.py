@@ -24,6 +24,7 @@ from legion_core.errors import LegionError, SpaceError
 from legion_core.mission import parse_request
 from legion_core.mission_run import FIELDS, SETTLE_S, UNDER_WAY, MissionRun, MissionState
 from legion_core.spaces import ACTION_FIELDS
+from legion_core.tasks import require_here
 from legion_ros import topics
 from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.mending import Problem
@@ -66,13 +67,17 @@ class MissionNode(Node):
         self._answered = True
         self._hushed_until = self._told_at = 0.0
         self._told = ""
+        self._here: list[str] = []
         self._diagnostics = Diagnostics(self, self._report)
         self._request_publisher = own_publisher(self, String, topics.TASK_REQUEST, EVENT)
         self._state_publisher = own_publisher(self, String, topics.MISSION_STATE, LATCHED)
         self._action_publisher = own_publisher(self, JointState, topics.ACTION)
         own_subscription(self, String, topics.MISSION_REQUEST, self._on_request, EVENT)
         own_subscription(self, String, topics.MISSION_CONTROL, self._on_control, EVENT)
+        own_subscription(self, String, topics.MISSION_KEPT, self._on_kept, LATCHED)
         own_subscription(self, String, topics.TASK, self._on_task, LATCHED)
+        own_subscription(self, String, topics.SCENE_TASK, self._on_scene_task, LATCHED)
+        own_subscription(self, String, topics.SCENE_TASKS, self._on_scene_tasks, LATCHED)
         own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, LATCHED)
         own_subscription(self, JointState, topics.OBSERVATION, self._on_observation)
         self.create_timer(LOOK_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -90,9 +95,26 @@ class MissionNode(Node):
 
     def _on_request(self, message: String) -> None:
         try:
-            self._run.begin(parse_request(message.data))
+            mission = parse_request(message.data)
+            require_here((step.task for step in mission.steps), self._here)
+            self._run.begin(mission)
         except LegionError as error:
             self._refuse(str(error))
+        self._hush()
+
+    def _on_kept(self, message: String) -> None:
+        """What the process before this one was at, if it died in a mission."""
+        if self._run.state is not MissionState.IDLE:
+            return
+        try:
+            told = json.loads(message.data)
+            if told["state"] not in UNDER_WAY:
+                return
+            self._run.take_up(told)
+        except (ValueError, KeyError, TypeError, LegionError) as error:
+            self._refuse(f"{topics.MISSION_KEPT}: {error}")
+        else:
+            self._diagnostics.warn(self._run.text, Problem.TAKEN_UP)
         self._hush()
 
     def _on_control(self, message: String) -> None:
@@ -110,6 +132,12 @@ class MissionNode(Node):
     def _on_task(self, message: String) -> None:
         self._run.hear_task(message.data)
         self._hush()
+
+    def _on_scene_task(self, message: String) -> None:
+        self._run.hear_scene(message.data)
+
+    def _on_scene_tasks(self, message: String) -> None:
+        self._here = message.data.split()
 
     def _on_e_stop(self, message: Bool) -> None:
         self._run.hear_stop(message.data)

@@ -106,6 +106,7 @@ class MujocoNode(Node):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rate, self._latency = RateMeter(), LatencyMeter()
         self._command_latency_s, self._published_at = math.nan, 0.0
+        self._shown = ""
         self._answered = self._gripper_answered = False
         self._succeeded = self._done = self._begins = False
         self._resume_at = self._reported_at = self._drawn_at = 0.0
@@ -115,6 +116,8 @@ class MujocoNode(Node):
         self._viewer = _Viewer() if settings.viewer else None
         self._diagnostics = Diagnostics(self, self._report)
         self._create_topics(self._profile)
+        if self._plant.shared:
+            self._tasks_publisher.publish(String(data=" ".join(self._plant.tasks)))
         self.add_on_set_parameters_callback(self._on_parameters)
         self._reset()
         if self._lockstep:
@@ -135,6 +138,8 @@ class MujocoNode(Node):
         self._gripper_publisher = own_publisher(self, JointState, profile.gripper.state)
         self._episode_publisher = own_publisher(self, JointState, topics.EPISODE, EVENT)
         self._bodies_publisher = own_publisher(self, JointState, topics.SIM_STATE)
+        self._task_publisher = own_publisher(self, String, topics.SCENE_TASK, LATCHED)
+        self._tasks_publisher = own_publisher(self, String, topics.SCENE_TASKS, LATCHED)
         self._clock_publisher = own_publisher(self, ClockMessage, "/clock")
         complain = partial(self._diagnostics.error, kind=Problem.BAD_COMMAND)
         self._commands = CommandInput(self, profile, self._on_command, self._on_gripper, complain)
@@ -275,6 +280,9 @@ class MujocoNode(Node):
             for publisher, message in self._messages(seen, stamp) if seen else ():
                 self._published_at = time.monotonic()
                 publisher.publish(message)
+            if seen and self._plant.task != self._shown:
+                self._shown = self._plant.task
+                self._task_publisher.publish(String(data=self._shown))
         if self._lockstep or self._episode_is_due():
             self._publish_episode(stamp)
         if self._bodies_publisher.get_subscription_count() and time.monotonic() - self._drawn_at >= DRAWN_S:

@@ -206,6 +206,28 @@ def test_a_scene_that_has_not_yet_changed_counts_for_nothing() -> None:
     assert not world.report["success"]
 
 
+def test_success_is_judged_only_once_the_scene_shows_the_task() -> None:
+    world = World(TWO)
+    world.run.hear_scene("window-close")
+    world.solved = True
+    world.until("push")
+    world.step(20)
+    assert not world.report["success"]
+    world.run.hear_scene("push")
+    world.step(10)
+    assert not world.report["success"]  # what is observed may still be what was shown before
+    world.step(10)
+    assert world.states() == ["succeeded", "running"]
+
+
+def test_an_attempt_at_what_is_never_shown_says_so() -> None:
+    world = World(TWO)
+    world.run.hear_scene("window-close")
+    world.until("push")
+    world.step(55)
+    assert "push was not done in 1 s (object and goal were those of window-close)" in world.report["text"]
+
+
 def test_a_task_that_is_not_done_in_time_is_tried_again_and_then_the_mission_fails() -> None:
     world = World(TWO)
     world.until("push")
@@ -301,6 +323,54 @@ def test_a_mission_that_is_asked_for_under_an_emergency_stop_waits() -> None:
     assert (world.report["state"], world.moved) == ("held", 0)
     world.run.hear_stop(False)
     world.until("push")
+
+
+def test_a_run_is_taken_up_where_another_process_died_and_moves_nothing_by_itself() -> None:
+    before = World(TWO)
+    before.until("push")
+    before.step(30)
+    assert before.run.control("skip")
+    before.until("window-close")
+
+    after = World()
+    after.answers = False
+    after.run.take_up(json.loads(json.dumps(before.report)))
+    after.run.hear_task("window-close")  # what is still latched
+    assert (after.report["state"], after.asked) == ("paused", [""])
+    after.answers = True
+    after.step(50)
+    assert (after.report["state"], after.report["task"], after.moved) == ("paused", "", 0)
+    assert after.report["text"] == "Two steps was interrupted in step 2 of 2: window-close; say continue"
+    assert after.report["steps"][0] == before.report["steps"][0]
+    after.hand = np.array((0.2, 0.8, 0.2))
+    assert after.run.control("continue")
+    after.until("window-close")
+    assert after.moved > 0
+    assert after.report["steps"][1]["attempt"] == 1
+    after.solved = True
+    after.step(80)
+    assert (after.report["state"], after.states()) == ("succeeded", ["skipped", "succeeded"])
+
+
+def test_a_run_that_was_leaving_is_taken_up_to_leave() -> None:
+    before, after = World(TWO), World()
+    before.until("push")
+    for _ in TWO.steps:
+        before.run.control("skip")
+    after.run.take_up(before.report)
+    assert "all steps are done" in after.report["text"]
+    after.step()
+    assert after.run.control("continue")
+    after.step(80)
+    assert after.report["state"] == "succeeded"
+
+
+@pytest.mark.parametrize("change", [{"request": {}}, {"steps": []}, {"steps": [3]}, {"step": 2}, {"step": "1"}])
+def test_a_report_that_is_none_is_not_taken_up(change: dict[str, Any]) -> None:
+    world = World()
+    with pytest.raises(ConfigurationError):
+        world.run.take_up({**World(TWO).report, **change})
+    assert (world.report["state"], world.asked) == ("idle", [])
 
 
 def test_observations_that_stay_away_cost_no_attempt() -> None:

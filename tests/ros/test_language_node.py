@@ -94,6 +94,20 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
     assert bench.until(lambda: engaged == [True])
     assert not operator.say("release the emergency stop").accepted
 
+    kept = bench.listen(String, topics.MISSION_KEPT, LATCHED)
+    state = bench.talk(String, topics.MISSION_STATE, LATCHED)
+    for word in ("running", "idle"):  # the second of a mission_node that has just started
+        state(String(data=json.dumps({"state": word})))
+        assert bench.until(lambda: [json.loads(message.data)["state"] for message in kept][-1:] == ["running"])
+
+    bench.talk(String, topics.SCENE_TASKS, LATCHED)(String(data="push drawer-close"))
+    lacks = "the scene has nothing for {}, only for push, drawer-close"
+    assert bench.until(lambda: operator.say("open the door").text == lacks.format("door-open")) and operator.runs("")
+    assert operator.say("close the drawer, then open the window").text == lacks.format("window-open")
+    assert operator.say("clear the table").text == lacks.format("window-close")
+    request(String(data="door-open"))
+    assert operator.say("close the drawer").accepted and operator.runs("drawer-close")
+
 
 def test_a_language_model_that_is_not_the_policys_is_an_error(bench: Any, bundle_folder: Any, tmp_path: Any) -> None:
     from legion_core.embedding import _packaged_model

@@ -148,6 +148,36 @@ def test_a_bad_request_is_refused_in_words(cell: Cell, request_: str) -> None:
     assert cell.newest["state"] == "idle"
 
 
+def test_it_comes_back_to_the_mission_in_which_it_died_and_waits_for_the_operator(cell: Cell) -> None:
+    steps = [{"task": "push", "state": "succeeded", "attempt": 1, "seconds": 2.0}, {"task": "reach", "attempt": 2}]
+    request = {"name": "", "title": "Two things", "steps": [{"task": "push"}, {"task": "reach"}]}
+    cell.task(String(data="reach"))
+    keep = cell.bench.talk(String, topics.MISSION_KEPT, LATCHED)
+    keep(String(data=json.dumps({"state": "running", "step": 1, "steps": steps, "request": request})))
+    assert cell.run(lambda: cell.newest.get("state") == "paused" and cell.newest["task"] == "")
+    assert cell.newest["text"] == "Two things was interrupted in step 2 of 2: reach, attempt 2; say continue"
+    cell.run(lambda: False, 20)
+    assert not cell.actions
+    cell.control(String(data="continue"))
+    assert cell.run(lambda: cell.newest["task"] == "reach")
+    assert [message.data for message in cell.requests] == ["", "reach"]
+
+
+@pytest.mark.parametrize("kept", ["", "3", "{}", '{"state": "running"}', '{"state": "running", "steps": 3}'])
+def test_what_is_no_mission_is_not_come_back_to(cell: Cell, kept: str) -> None:
+    cell.bench.talk(String, topics.MISSION_KEPT, LATCHED)(String(data=kept))
+    assert cell.run(lambda: topics.MISSION_KEPT in cell.newest.get("text", ""))
+    assert cell.newest["state"] == "idle"
+
+
+def test_a_mission_that_the_scene_lacks_something_for_is_refused(cell: Cell) -> None:
+    cell.bench.talk(String, topics.SCENE_TASKS, LATCHED)(String(data="push reach"))
+    cell.bench.settle()
+    ask(cell, steps=["push", "door-open"])
+    assert cell.run(lambda: "the scene has nothing for door-open" in cell.newest.get("text", ""))
+    assert cell.newest["state"] == "idle"
+
+
 def test_observations_that_are_none_move_nothing(cell: Cell) -> None:
     ask(cell, steps=["push"])
     cell.observe(named_vector(from_seconds(1.0), ("hand_x",), (0.0,)))

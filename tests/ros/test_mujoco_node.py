@@ -214,7 +214,9 @@ def test_the_scene_follows_the_task(bench: Any) -> None:
 
 def test_in_a_composite_scene_the_task_says_what_is_seen_and_nothing_moves(bench: Any) -> None:
     talk = Talk(bench, scene="clear_the_table", task="push")
-    task = bench.talk(String, topics.TASK, LATCHED)
+    task, shown = bench.talk(String, topics.TASK, LATCHED), bench.listen(String, topics.SCENE_TASK, LATCHED)
+    here = bench.listen(String, topics.SCENE_TASKS, LATCHED)
+    assert bench.until(lambda: bool(here)) and set(here[0].data.split()) >= {"push", "window-close", "drawer-close"}
     talk.reset()
     plant = RobotPlant("push", composite=load_scene("clear_the_table"))
     state = plant.reset(seed=3)
@@ -228,6 +230,7 @@ def test_in_a_composite_scene_the_task_says_what_is_seen_and_nothing_moves(bench
         state = plant.step(plant.switch(name).joint_positions, -1.0)
         assert (position_of(talk.objects[-1]) == state.object_position).all()
         assert (position_of(talk.goals[-1]) == state.goal_position).all()
+        assert bench.until(lambda name=name: bool(shown) and shown[-1].data == name)
         seen.append(position_of(talk.objects[-1]))
     assert np.linalg.norm(seen[0] - seen[-1]) < 0.001
     assert np.linalg.norm(seen[0] - seen[1]) > 0.1
