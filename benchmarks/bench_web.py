@@ -2,8 +2,9 @@
 
 The whole graph runs in real time while one task follows the other. Rounds with nobody looking and with one page open
 alternate; the added CPU is that of all processes of the graph together, web_node among them, and that of the browser is
-told apart. The first page has no screen: it takes what a browser would take and counts. The second is a Chromium, where
-there is one; without a graphics card it keeps a processor busy with drawing, so its figures are those of this machine.
+told apart. The first page has no screen: it takes what a browser would take and counts. The second is a Chromium that
+draws without a graphics card, where there is one: it shares the processors with the graph, and what counts are frames
+in which the hand stands elsewhere than in the frame before.
 Run: python benchmarks/bench_web.py [--seconds 20] [--rounds 2] [--no-browser] [--policy FOLDER] [--output FILE.json]
 """
 
@@ -34,12 +35,24 @@ from legion_ros.starter import Starter
 from legion_ros.web.chromium import FLAGS, find_chromium
 from legion_ros.web.client import PageClient
 
-BARS = {"pictures/s": 15.0, "added CPU %": 25.0}
+BARS = {"pictures/s": 15.0, "drawn/s": 15.0, "added CPU %": 25.0}
 SECONDS_A_TASK = 8.0
 SETTLE_S, PATIENCE_MS = 3.0, 120_000
-COUNT_FRAMES = (
-    "() => { window.drawn = 0; const next = () => { window.drawn++; requestAnimationFrame(next); }; next(); }"
-)
+COUNT_FRAMES = """() => {
+  const renderer = window.__viserTestpoints.rendererInfo.render, nodes = window.__viserMutable.nodeRefFromName;
+  let frame = -1, pose = "";
+  window.drawn = 0;
+  const look = () => {
+    const hand = Object.keys(nodes).find((name) => name.endsWith("_hand"));
+    if (hand && nodes[hand] && renderer.frame !== frame) {
+      const now = nodes[hand].matrixWorld.elements.join();
+      window.drawn += now !== pose;
+      [frame, pose] = [renderer.frame, now];
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
 
 
 def cpu_s(pid: int) -> float:
@@ -137,7 +150,11 @@ def drawn(url: str, program: str) -> Iterator[Figures]:
             (then, before, spent_s), now = last, time.monotonic()
             last[:] = now, float(page.evaluate("() => window.drawn")), browser_cpu_s()
             rate, share = (last[1] - before) / (now - then), (last[2] - spent_s) / (now - then)
-            return {"drawn/s": rate, "browser CPU %": 100 * share}
+            return {
+                "drawn/s": rate,
+                "browser CPU %": 100 * share,
+                "browser CPU ms a frame": 1e3 * share / max(rate, 1e-9),
+            }
 
         yield figures
         browser.close()
@@ -179,6 +196,13 @@ def run(policy: str, seconds: float, rounds: int, program: str | None) -> dict[s
     return rows
 
 
+def kept(name: str, value: Any) -> bool:
+    """Whether a figure keeps its bar, if it has one."""
+    if name not in BARS:
+        return True
+    return bool(value <= BARS[name] if "CPU" in name else value >= BARS[name])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--policy", default="", help="bundle folder (default: the shipped one)")
@@ -200,9 +224,7 @@ def main() -> int:
             print(f"| {name} | {shown} | {BARS.get(name, '')} |")
     if options.output:
         options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    judged = rows["page without a screen"]
-    kept = judged["pictures/s"] >= BARS["pictures/s"] and judged["added CPU %"] <= BARS["added CPU %"]
-    return int(not kept)
+    return int(not all(kept(name, value) for figures in rows.values() for name, value in figures.items()))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,12 @@ from legion_core.spaces import Vector
 
 Colour = tuple[float, float, float, float]
 """Red, green, blue and opacity, 0 to 1."""
-SIDES = 24
-"""Corners of a circle."""
+SAG_M = 0.002
+"""How far a polygon may stay inside the circle that it is drawn for: without a graphics card a browser has most work
+with triangles."""
+LEAST_CORNERS = 10
+SHARPEST_RAD = 0.7
+"""Between faces that meet at a smaller angle than this the shading is smooth: few of them look round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ def merged(name: str, pieces: Iterable[tuple[Colour, trimesh.Trimesh]]) -> Body:
     """A body of many pieces: one part a colour, as each part costs the browser a draw call."""
     by_colour: dict[Colour, list[trimesh.Trimesh]] = defaultdict(list)
     for colour, mesh in pieces:
-        by_colour[colour].append(mesh)
+        by_colour[colour].append(trimesh.graph.smooth_shade(mesh, angle=SHARPEST_RAD, facet_minarea=None))
     parts = []
     for colour, meshes in by_colour.items():
         firsts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
@@ -51,6 +55,12 @@ def merged(name: str, pieces: Iterable[tuple[Colour, trimesh.Trimesh]]) -> Body:
         faces = np.vstack([mesh.faces + first for mesh, first in zip(meshes, firsts, strict=False)]).astype(np.uint32)
         parts.append(Part(colour, vertices, faces))
     return Body(name, tuple(parts))
+
+
+def corners(radius: float) -> int:
+    """An even number of corners that makes a polygon look like a circle of that radius (m)."""
+    needed = np.pi / np.arccos(1.0 - min(SAG_M / radius, 1.0)) if radius > 0 else 0.0
+    return max(LEAST_CORNERS, 2 * int(np.ceil(needed / 2)))
 
 
 def primitive(kind: str, size: Iterable[float]) -> trimesh.Trimesh:
@@ -64,11 +74,12 @@ def primitive(kind: str, size: Iterable[float]) -> trimesh.Trimesh:
     if kind == "box":
         mesh = made.box(extents=sizes)
     elif kind == "cylinder":
-        mesh = made.cylinder(radius=sizes[0], height=sizes[1], sections=SIDES)
+        mesh = made.cylinder(radius=sizes[0], height=sizes[1], sections=corners(sizes[0]))
     elif kind == "capsule":
-        mesh = made.capsule(radius=sizes[0], height=sizes[1], count=(SIDES // 2, SIDES))
+        count = corners(sizes[0])
+        mesh = made.capsule(radius=sizes[0], height=sizes[1], count=(count // 2, count))
     elif kind in ("sphere", "ellipsoid"):
-        mesh = made.icosphere(subdivisions=2)
+        mesh = made.icosphere(subdivisions=1)
         mesh.vertices = mesh.vertices * sizes
     else:
         raise SpaceError(f"no primitive {kind!r}")

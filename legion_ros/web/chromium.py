@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox")
+FLAGS = ("--enable-unsafe-swiftshader", "--no-sandbox")
+"""What Chromium needs to draw without a graphics card. (Software OpenGL for the rest of the page too costs half as much
+again.)"""
 
 
 def find_chromium() -> str | None:

@@ -23,6 +23,8 @@ from legion_ros.reply import Reply
 from legion_ros.web.state import Health, Line, MissionState, PageState
 
 EPISODE_DEPTH, DIAGNOSTICS_DEPTH = 20, 60
+SILENT_S = 3.0
+"""sim2real_node reports twice a second; after so long without a report it is silent."""
 LATENCY_KEYS = ("latency_median_ms", "latency_p99_ms")
 CM_A_M = 100.0
 SUCCEEDED, UNDER_WAY = "succeeded", ("running", "paused", "held")
@@ -48,6 +50,7 @@ class Ears:
         self._tree = Inbox(node, DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, depth=1)
         self._inboxes = (self._markers, self._latent, self._episodes, self._diagnostics, self._tree)
         self._reports: dict[str, Health] = {}
+        self._guard_heard = time.monotonic()
         self._hear(String, topics.REPLY, self._on_reply, EVENT)
         self._hear(String, topics.TASK, self._on_task, LATCHED)
         self._hear(Bool, topics.E_STOP, self._on_e_stop, LATCHED)
@@ -123,6 +126,7 @@ class Ears:
         for array in self._diagnostics.take():
             for status in array.status:
                 self._on_status(status)
+        self._state.silent = time.monotonic() - self._guard_heard > SILENT_S
         for tree in self._tree.take():
             self._state.health = [Health.of(status) for status in tree.status]
         if not self._state.health:
@@ -135,6 +139,7 @@ class Ears:
         self._reports[name] = Health.of(status)
         values = {pair.key: pair.value for pair in status.values}
         if name == "sim2real_node":
+            self._guard_heard = time.monotonic()
             self._state.guard = values.get("level", "")
             self._state.stop_reason = values.get("stop_reason", "")
         if name == self._timed and all(key in values for key in LATENCY_KEYS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ DEVIATIONS = 2.0
 TRAIL = 40
 LEAST_AXIS = 3.0
 """Components are narrow beside their distances: half axes are drawn no shorter."""
+FONT, LETTER, LINE = 12, 6.0, 13.0
+"""Size of the labels, mean width of a letter, and distance of two lines."""
 COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#86bcb6")
 
 
@@ -63,10 +66,11 @@ class LatentMap:
         self._scale = (1 - 2 * MARGIN) * SIZE / max(float((high - low).max()), 1e-9)
         self._middle = (low + high) / 2
         self._trail: deque[Vector] = deque(maxlen=TRAIL)
+        labels = _apart(self._pixels(centres), [LETTER * len(task) for task in knowledge.tasks])
         self._components = "".join(
-            self._component(index, self._plane.ellipse(mean, variance), task)
-            for index, (mean, variance, task) in enumerate(
-                zip(knowledge.means, knowledge.variances, knowledge.tasks, strict=True)
+            self._component(index, self._plane.ellipse(mean, variance), task, label)
+            for index, (mean, variance, task, label) in enumerate(
+                zip(knowledge.means, knowledge.variances, knowledge.tasks, labels, strict=True)
             )
         )
 
@@ -91,16 +95,33 @@ class LatentMap:
         path = f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
         return f'{path}<circle class="z" cx="{x:.1f}" cy="{y:.1f}" r="6" fill="#d00" stroke="#fff" stroke-width="2"/>'
 
-    def _component(self, index: int, ellipse: Ellipse, task: str) -> str:
+    def _component(self, index: int, ellipse: Ellipse, task: str, place: Vector) -> str:
         (x, y), colour = self._pixels(ellipse.centre), COLOURS[index % len(COLOURS)]
         rx, ry = np.maximum(ellipse.half_axes * self._scale, LEAST_AXIS)
         turn = f"rotate({-np.degrees(ellipse.turn):.1f} {x:.1f} {y:.1f})"
         shape = f'<ellipse cx="{x:.1f}" cy="{y:.1f}" rx="{rx:.1f}" ry="{ry:.1f}" transform="{turn}"'
         style = f'fill="{colour}" fill-opacity="0.35" stroke="{colour}"'
-        label = f'<text x="{x:.1f}" y="{y + 4:.1f}" text-anchor="middle" font-size="11" fill="currentColor">'
+        x, y = place
+        label = f'<text x="{x:.1f}" y="{y + FONT / 3:.1f}" text-anchor="middle" font-size="{FONT}" fill="currentColor">'
         return f"{shape} {style}/>{label}{html.escape(task)}</text>"
 
     def _pixels(self, place: Vector) -> Vector:
-        """A place in the plane (2,) in units of the drawing, whose y axis points down."""
+        """Places in the plane (..., 2) in units of the drawing, whose y axis points down."""
         pixels: Vector = SIZE / 2 + self._scale * (place - self._middle) * (1.0, -1.0)
         return np.clip(pixels, -SIZE, 2 * SIZE)
+
+
+def _apart(places: Vector, widths: Sequence[float]) -> Vector:
+    """Middles (N, 2) of labels that would cover each other: the lower one is moved down, the outer ones into the
+    drawing."""
+    moved = places.copy()
+    half = np.array(widths) / 2
+    moved[:, 0] = np.clip(moved[:, 0], half, SIZE - half)
+    done: list[int] = []
+    for index in np.argsort(moved[:, 1]).tolist():
+        for other in sorted(done, key=lambda each: moved[each, 1]):  # downwards: what was passed is never met again
+            gap = np.abs(moved[index] - moved[other])
+            if gap[0] < half[index] + half[other] and gap[1] < LINE:
+                moved[index, 1] = moved[other, 1] + LINE
+        done.append(index)
+    return moved

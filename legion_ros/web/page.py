@@ -39,7 +39,7 @@ class Page:
         self._period_s = 1.0 / frame_hz
         self._state = PageState()
         self._wishes = Wishes(node, self._state)
-        self._map = LatentMap(bundle.knowledge)
+        self._map, self._task = LatentMap(bundle.knowledge), ""
         self.frames = RateMeter()
         self.server = PageServer(host, port)
         missions = {name: mission.title for name, mission in load_missions().items()}
@@ -125,9 +125,10 @@ class Page:
 
     def _renew(self, ears: Ears) -> None:
         latent, markers = ears.latent(), ears.markers()
-        if not self._state.task:
+        if self._state.task != self._task:
+            self._task = self._state.task
             self._map.clear()
-        elif latent is not None:
+        elif latent is not None and self._task:
             self._map.put(latent.z)
         if markers is not None:
             for view in self._views.values():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+import viser
 
 from legion_ros.web import texts
 from legion_ros.web.server import PageServer
@@ -52,8 +53,9 @@ class Panel:
         gui = server.gui
         gui.main_panel.dock_left()
         gui.main_panel.set_width(PANEL_WIDTH)
-        # the first of all: nothing that appears may move it from under the hand
-        engage = gui.add_button("EMERGENCY STOP", color="red", hint="The arm brakes and stays until this is cleared")
+        # what is pressed stands above what grows, and what may appear is as high when it does not
+        braked = "The arm brakes and stays until this is cleared"
+        engage = gui.add_button("EMERGENCY STOP", color="red", icon=viser.Icon.HAND_STOP, hint=braked)
         engage.on_click(lambda _: operator.e_stop(True))
         self._banner = gui.add_html(texts.banner(PageState()))
         self._sentences()
@@ -61,13 +63,15 @@ class Panel:
         stop.on_click(lambda _: operator.say("stop"))
         words = gui.add_button_group("", WORDS)
         words.on_click(lambda event: operator.say(event.target.value.lower()))
+        if simulated:
+            gui.add_button("Reset scene", color="gray").on_click(lambda _: operator.reset_scene())
+        self._clear = gui.add_button(
+            "Clear emergency stop", color="gray", disabled=True, hint="Motion starts again with the task"
+        )
+        self._clear.on_click(lambda _: operator.e_stop(False))
         self._talk: Any = gui.add_checkbox("Push to talk", False, visible=False)
         self._talk.on_update(lambda event: operator.talk(event.target.value))
         self._lines = gui.add_html("")
-        if simulated:
-            gui.add_button("Reset scene").on_click(lambda _: operator.reset_scene())
-        clear = gui.add_button("Clear emergency stop", hint="Motion starts again with the task")
-        clear.on_click(lambda _: operator.e_stop(False))
         self._tabs(missions)
 
     def _sentences(self) -> None:
@@ -121,6 +125,7 @@ class Panel:
     def show(self, state: PageState, latent: str) -> None:
         """What must be seen soon; `latent` is the map of the latent space."""
         self._banner.content = texts.banner(state)
+        self._clear.disabled = not (state.e_stop or state.stop_asked)
         self._lines.content = texts.lines(tuple(state.lines))
         self._mission.content = texts.mission(state.mission)
         self._latent.content = latent

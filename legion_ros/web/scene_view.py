@@ -58,7 +58,6 @@ class SceneView:
                 part.faces,
                 color=(red, green, blue),
                 opacity=opacity if opacity < 1.0 else None,
-                flat_shading=True,
             )
         return frame
 

@@ -93,6 +93,8 @@ class PageState:
     e_stop: bool = False
     stop_asked: str = ""
     """A wish about the emergency stop that is not confirmed yet, in words."""
+    silent: bool = False
+    """Whether sim2real_node, which moves the arm, says nothing any more."""
     guard: str = ""
     stop_reason: str = ""
     component: str = ""

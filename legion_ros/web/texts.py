@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from legion_ros.web.history import Attempts
@@ -15,20 +15,26 @@ STEP_MARKS = {"waiting": "○", "running": "▶", "succeeded": "✓", "failed": 
 
 
 def banner(state: PageState) -> str:
-    """Emergency stop, task and guard."""
-    stop = ""
-    if state.e_stop:
-        reason = "engaged" if state.stop_reason in ("", "none") else state.stop_reason
-        stop = _bar(f"EMERGENCY STOP: {reason}", RED)
+    """Emergency stop, task and guard. It is as high in every state, so that no button moves from under the hand."""
+    task = (state.task or "no task", BLUE if state.task else GREY)
+    chips = []
     if state.stop_asked:
-        stop += _bar(state.stop_asked, ORANGE)
-    chips = [_chip(state.task or "no task", BLUE if state.task else GREY)]
-    acting = state.task and not state.e_stop
-    if acting and state.guard in GUARD_COLOURS:
-        chips.append(_chip(f"guard: {state.guard}", GUARD_COLOURS[state.guard]))
-    if acting and state.component:
-        chips.append(_chip(f"acts as in {state.component}, {state.certainty:.0%} sure", GREY))
-    return f'<div id="legion-banner" style="padding:0.3em 0.5em">{stop}{"".join(chips)}</div>'
+        bar = _bar(state.stop_asked, ORANGE, alert=True)
+    elif state.e_stop:
+        reason = "engaged" if state.stop_reason in ("", "none") else state.stop_reason
+        bar = _bar(f"EMERGENCY STOP: {reason}", RED, alert=True)
+        chips.append(_chip(*task))
+    else:
+        bar = _bar(*task, alert=False)
+    if state.silent:
+        chips.append(_chip("nothing is heard of what moves the arm", RED))
+    elif state.task and not state.e_stop:
+        if state.guard in GUARD_COLOURS:
+            chips.append(_chip(f"guard: {state.guard}", GUARD_COLOURS[state.guard]))
+        if state.component:
+            chips.append(_chip(f"acts as in {state.component}, {state.certainty:.0%} sure", GREY))
+    below = f'<div style="height:3.4em;overflow:hidden">{"".join(chips)}</div>'
+    return f'<div id="legion-banner" style="padding:0.3em 0.5em 0">{bar}{below}</div>'
 
 
 def lines(said: Iterable[Line]) -> str:
@@ -63,16 +69,18 @@ def tally(tasks: Mapping[str, Attempts]) -> str:
     return f'<table id="legion-tally" style="padding:0.3em 0.5em;font-size:0.85em">{rows}</table>'
 
 
-def health(reports: Iterable[Health]) -> str:
-    """Each node, the troubled ones first, with what to do."""
+def health(reports: Sequence[Health]) -> str:
+    """Each part, the troubled ones first, with what to do; a group is as its worst part, so it is not told."""
+    groups = {report.name.rpartition("/")[0] for report in reports}
+    parts = [report for report in reports if report.name not in groups]
     rows = []
-    for report in sorted(reports, key=lambda each: (-each.level, each.name)):
+    for report in sorted(parts, key=lambda each: (-each.level, each.name)):
         word, colour = LEVELS.get(report.level, LEVELS[2])
         mends = "".join(f'<div style="color:{BLUE}">→ {escape(mend)}</div>' for mend in report.mends)
-        name = f'<b style="color:{colour}" title="{word}">{escape(report.name.strip("/"))}</b>'
+        name = f'<b style="color:{colour}" title="{word}">{escape(report.name.rpartition("/")[2])}</b>'
         rows.append(f'<div style="margin-bottom:0.2em">{name}: {escape(report.message)}{mends}</div>')
     inner = "".join(rows) or "Nothing was reported yet."
-    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.75em;line-height:1.4">{inner}</div>'
+    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.8em;line-height:1.4">{inner}</div>'
 
 
 def _note(text: str) -> str:
@@ -84,6 +92,9 @@ def _chip(text: str, colour: str) -> str:
     return f'<span style="{style};font-size:0.8em;display:inline-block">{escape(text)}</span>'
 
 
-def _bar(text: str, colour: str) -> str:
-    style = f"background:{colour};color:#fff;padding:0.4em;margin-bottom:0.3em;font-weight:bold;text-align:center"
-    return f'<div role="alert" style="{style}">{escape(text)}</div>'
+def _bar(text: str, colour: str, alert: bool) -> str:
+    """A line of state; an alert stands out from all others."""
+    role, paint = ("alert", f"background:{colour};color:#fff") if alert else ("status", f"color:{colour}")
+    inner = "display:flex;align-items:center;justify-content:center;text-align:center;font-weight:bold;line-height:1.2"
+    style = f"{paint};border:2px solid {colour};height:2.8em;overflow:hidden;margin-bottom:0.3em;{inner}"
+    return f'<div role="{role}" style="{style}">{escape(text)}</div>'

@@ -8,10 +8,13 @@ import pytest
 
 pytest.importorskip("trimesh", reason="the web extra is not installed")
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from legion_core.errors import SpaceError
 from legion_core.sim.plant import RobotPlant
 from legion_core.tasks import task_names
-from legion_ros.web.bodies import MujocoBodies, RobotBodies, primitive
+from legion_ros.web.bodies import LEAST_CORNERS, SAG_M, MujocoBodies, RobotBodies, corners, merged, primitive
 from legion_sim2real.robot import load_profile
 
 XML = """
@@ -52,8 +55,8 @@ def test_scenes_are_light_enough_to_send(task: str) -> None:
     bodies = MujocoBodies(model).bodies
     assert len(bodies) == model.nbody
     triangles = sum(len(part.faces) for body in bodies for part in body.parts)
-    assert 1_000 < triangles < 100_000
-    assert sum(len(body.parts) for body in bodies) < 80, "draw calls"
+    assert 1_000 < triangles < 6_000, "a browser without a graphics card draws them, often"
+    assert sum(len(body.parts) for body in bodies) < 45, "draw calls"
 
 
 def test_links_stand_where_the_kinematics_say() -> None:
@@ -67,6 +70,22 @@ def test_links_stand_where_the_kinematics_say() -> None:
     again = robot.poses(["unknown", profile.joint_names[0]], [1.0, float("nan")])
     assert again == pytest.approx(poses), "what is unknown or no number changes nothing"
     assert any(body.parts for body in robot.bodies)
+
+
+@given(st.floats(1e-4, 1.0))
+def test_circles_have_as_many_corners_as_they_need(radius: float) -> None:
+    count = corners(radius)
+    assert count % 2 == 0 and count >= LEAST_CORNERS
+    assert radius * (1 - np.cos(np.pi / count)) <= SAG_M
+
+
+def test_only_round_things_are_shaded_smoothly() -> None:
+    white = (1.0, 1.0, 1.0, 1.0)
+    box, tube = (
+        merged("b", [(white, primitive(*shape))]).parts[0] for shape in (("box", (1, 1, 1)), ("cylinder", (1, 1)))
+    )
+    assert len(box.vertices) == 6 * 4, "each side has corners, and so normals, of its own"
+    assert len(tube.vertices) == 2 * (corners(1) + 1) + 2 * corners(1), "two lids and one wall"
 
 
 def test_an_unknown_primitive_is_an_error() -> None:

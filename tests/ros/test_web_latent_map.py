@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from legion_core.bundle import PolicyBundle
 from legion_core.knowledge import KnowledgeSpace
-from legion_ros.web.latent_map import DEVIATIONS, SIZE, LatentMap, Plane
+from legion_ros.web.latent_map import DEVIATIONS, LETTER, LINE, SIZE, LatentMap, Plane
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -59,6 +60,17 @@ def test_the_drawing_names_every_component_and_shows_z() -> None:
     assert all(0 < float(e.get(key, "nan")) < SIZE for e in root.iter(f"{SVG}ellipse") for key in ("cx", "cy"))
     drawn.clear()
     assert "circle" not in drawn.svg()
+
+
+def test_labels_do_not_cover_each_other() -> None:
+    knowledge = PolicyBundle.load().knowledge
+    texts = list(ET.fromstring(LatentMap(knowledge).svg()).iter(f"{SVG}text"))
+    places = [
+        (float(text.get("x", "nan")), float(text.get("y", "nan")), LETTER * len(text.text or "")) for text in texts
+    ]
+    for (x, y, width), (other_x, other_y, other_width) in itertools.combinations(places, 2):
+        assert abs(y - other_y) >= LINE - 0.2 or abs(x - other_x) >= (width + other_width) / 2 - 0.2
+    assert all(width / 2 <= x <= SIZE - width / 2 for x, _, width in places)
 
 
 def test_names_are_escaped_and_one_component_can_be_drawn() -> None:

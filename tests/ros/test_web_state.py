@@ -98,6 +98,18 @@ def test_the_banner_says_what_matters() -> None:
     assert "EMERGENCY STOP: engaged" in texts.banner(PageState(e_stop=True, stop_reason="none"))
 
 
+def test_an_unanswered_stop_is_told_before_all_else() -> None:
+    asked = texts.banner(PageState(task="push", stop_asked="NO ANSWER", silent=True))
+    assert asked.index("NO ANSWER") < asked.index("nothing is heard of what moves the arm")
+    assert 'role="alert"' in asked and 'role="alert"' not in texts.banner(PageState(task="push"))
+
+
+def test_groups_are_not_told_beside_their_parts() -> None:
+    names = ("/LEGION", "/LEGION/safety", "/LEGION/safety/guard", "/LEGION/policy")
+    shown = texts.health([Health(name, 0, "well") for name in names])
+    assert [name for name in ("LEGION", "safety", "guard", "policy") if f">{name}<" in shown] == ["guard", "policy"]
+
+
 def test_trouble_comes_first_with_its_mend() -> None:
     values = [KeyValue(key=f"{MEND}bad", value="mend it"), KeyValue(key="rate_hz", value="1")]
     bad = Health.of(DiagnosticStatus(name="/z", level=DiagnosticStatus.ERROR, message="broken", values=values))
