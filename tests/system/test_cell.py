@@ -23,10 +23,7 @@ import yaml
 from sensor_msgs.msg import JointState
 
 from legion_ros.client import LegionClient
-from legion_ros.deployment import deployment_graph
-from legion_ros.fleet import load_cell
 from legion_ros.qos import EVENT
-from legion_ros.starter import Starter
 
 LEGION = [sys.executable, "-m", "legion_ros.cli.main"]
 SPEED = 0.2
@@ -68,18 +65,10 @@ def write_cell(folder: Path) -> Path:
     return file
 
 
-def test_the_command_brings_a_cell_up_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*LEGION, "deploy", "--cell", str(write_cell(tmp_path))], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        said.append(line)
-        if "running 2 robots" in line:
-            break
+def end(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C leaves nothing behind."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
-    assert len(children) >= 14, said
+    assert len(children) >= 14
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     assert not any(alive(int(child)) for child in children)
@@ -87,16 +76,13 @@ def test_the_command_brings_a_cell_up_and_leaves_nothing_behind(tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def arms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Arm]]:
-    """A cell of two arms that are up, as processes in one domain."""
-    folder = tmp_path_factory.mktemp("cell")
-    with ExitStack() as stack:
-        robots = load_cell(write_cell(folder)).robots
-        starters = [
-            stack.enter_context(Starter(deployment_graph(robot), folder / robot.root.strip("/"))) for robot in robots
-        ]
-        for starter in starters:
-            list(starter.wait_ready())
-        yield {robot.root.strip("/"): Arm(stack.enter_context(LegionClient(robot.root))) for robot in robots}
+    """A cell of two arms that one command has brought up, in one domain."""
+    command = [*LEGION, "deploy", "--cell", str(write_cell(tmp_path_factory.mktemp("cell")))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, ExitStack() as stack:
+        assert process.stderr is not None
+        assert any("running 2 robots" in line for line in process.stderr)
+        yield {name: Arm(stack.enter_context(LegionClient(f"/{name}"))) for name in TASKS}
+        end(process)
 
 
 @pytest.fixture

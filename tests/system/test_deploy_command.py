@@ -66,9 +66,8 @@ def test_once_fails_on_what_it_does_not_understand() -> None:
     assert "is not understood; the nearest tasks are" in result.stderr
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_process_is_left_behind(ending: signal.Signals) -> None:
-    process = deploy_in_background()
+def assert_leaves_nothing(process: subprocess.Popen[str], ending: signal.Signals) -> None:
+    """A deployment that gets a signal takes its nodes along."""
     nodes = children_of(process.pid)
     assert len(nodes) == 8
     process.send_signal(ending)
@@ -80,8 +79,10 @@ def test_no_process_is_left_behind(ending: signal.Signals) -> None:
     assert "Traceback" not in said
 
 
-def test_say_reaches_the_deployment_of_its_namespace_only() -> None:
-    first, second = deploy_in_background(), deploy_in_background("--namespace", "left")
+def test_two_deployments_from_say_to_their_ends() -> None:
+    """One is in a namespace. What ends by Ctrl-C is in test_cell.py."""
+    first = deploy_in_background()
+    second = deploy_in_background("--namespace", "left")
     try:
         refused = legion("deploy", "--policy", POLICY)
         assert refused.returncode == 1
@@ -95,10 +96,12 @@ def test_say_reaches_the_deployment_of_its_namespace_only() -> None:
         tea = legion("say", "make me a cup of tea")
         assert tea.returncode == 1
         assert "not understood; the nearest tasks are" in tea.stdout
+        assert_leaves_nothing(first, signal.SIGTERM)
+        assert_leaves_nothing(second, signal.SIGKILL)
     finally:
         for process in (first, second):
-            process.send_signal(signal.SIGINT)
-        assert [process.wait(20) for process in (first, second)] == [0, 0]
+            process.kill()
+            process.communicate()
 
 
 def broken_bundle(folder: Path, damage: str) -> Path:

@@ -107,7 +107,7 @@ def client(graph: tuple[Any, Any]) -> Iterator[Any]:
     yield operator
     operator.e_stop(False)
     operator.say("")
-    operator.spin(2.0 * SETTLE_S / SPEED)
+    operator.spin(SETTLE_S / SPEED)
 
 
 @pytest.fixture
