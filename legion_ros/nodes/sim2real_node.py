@@ -224,7 +224,8 @@ class Sim2RealNode(ManagedNode):
 
     def _comes_again(self, stamp_ns: int) -> bool:
         """Whether an action was obeyed already; a simulator that stands still asks again for a lost command."""
-        return stamp_ns == self._action_ns and not self._simulated
+        stands_still = self._simulated and stamp_ns == self._state_ns
+        return stamp_ns == self._action_ns and not stands_still
 
     def _between_actions(self) -> None:
         """Between actions: on towards the target; to rest in silence, under emergency stop and when not active."""

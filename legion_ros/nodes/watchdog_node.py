@@ -8,7 +8,8 @@ later, until sim2real_node, whose service alone clears the stop, says that it is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,11 @@ Stream = tuple[Any, str, Read]
 
 CONTRADICTION_S = 0.2
 """So soon sim2real_node contradicts who denies a stop."""
+REPEAT_S = 0.2
+"""A stop is said so often until another node says it too: a process that hung may have missed it, and the middleware
+sends what was lost again after seconds only (3 s in Fast DDS), when the operator may have cleared the stop already."""
+ECHOES = 20
+"""So many of its own words the node knows when it hears them."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +74,13 @@ class WatchdogNode(Node):
         profile = profile_of(declare(self, WatchdogSettings))
         self._watchdog = _watchdog(profile)
         self._reason = ""
-        self._engaged = False
+        self._engaged = self._confirmed = False
+        self._said_ns: deque[tuple[int, int]] = deque(maxlen=ECHOES)
         self._cleared_at: float | None = None
         self._crowded_since: float | None = None
         self._diagnostics = Diagnostics(self, self._report)
         self._publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
-        self._publisher.publish(Bool(data=False))  # whoever starts now waits for word of a stop
+        self._say(False)  # whoever starts now waits for word of a stop
         for qos in (EVENT, LATCHED):  # who publishes now, and who did before
             own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, qos)
         kind, topic, self._read_measured = _measured(profile)
@@ -83,6 +90,7 @@ class WatchdogNode(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(LOOK_S, self._look, clock=steady)
         self.create_timer(GRAPH_PERIOD_S, self._count_publishers, clock=steady)
+        self.create_timer(REPEAT_S, self._insist, clock=steady)
 
     # what it watches
 
@@ -124,11 +132,13 @@ class WatchdogNode(Node):
         self._reason = reason
         self._engage(True)
 
-    def _on_e_stop(self, message: Bool) -> None:
+    def _on_e_stop(self, message: Bool, info: Mapping[str, int]) -> None:
         if not message.data:
             self._cleared_at = self._cleared_at or time.monotonic()
             return
         self._cleared_at = None
+        said_ns = info["source_timestamp"]
+        self._confirmed |= not any(began <= said_ns <= ended for began, ended in self._said_ns)
         if not self._engaged:
             self._reason = "engaged by others"
         self._engage(True)
@@ -143,9 +153,20 @@ class WatchdogNode(Node):
         if engage == self._engaged:
             return
         self._engaged = engage
-        self._publisher.publish(Bool(data=engage))
+        self._confirmed &= engage
+        self._say(engage)
         self._watchdog.forget()
         self.get_logger().warning(f"emergency stop: {self._reason}" if engage else "emergency stop cleared")
+
+    def _insist(self) -> None:
+        """Say the stop again while no other node has said it."""
+        if self._engaged and not self._confirmed and self._cleared_at is None:
+            self._say(True)
+
+    def _say(self, engaged: bool) -> None:
+        began = time.time_ns()
+        self._publisher.publish(Bool(data=engaged))
+        self._said_ns.append((began, time.time_ns()))
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values = {"e_stop": self._engaged, "reason": self._reason if self._engaged else "none"}

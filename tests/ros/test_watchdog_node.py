@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
 
 from legion_ros import topics
-from legion_ros.nodes.watchdog_node import CONTRADICTION_S, WatchdogNode
+from legion_ros.nodes.watchdog_node import CONTRADICTION_S, REPEAT_S, WatchdogNode
 from legion_ros.qos import LATCHED
 from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import float64_array, named_vector
@@ -127,3 +127,15 @@ def test_a_stop_is_cleared_when_nobody_contradicts(bench: Any) -> None:
     assert not watched.stops, "the echo of a denial would be contradicted again, and so on"
     say(Bool(data=False))
     assert bench.until(lambda: bool(watched.stops) and not watched.engaged)
+
+
+def test_a_stop_is_said_again_until_another_node_says_it_too(bench: Any) -> None:
+    watched = Watched(bench)
+    say = bench.talk(Bool, topics.E_STOP)
+    watched.step(0.0, math.nan)
+    assert bench.until(lambda: sum(stop.data for stop in watched.stops) > 3), "its own echo is no answer"
+    say(Bool(data=True))
+    bench.settle(REPEAT_S)
+    watched.stops.clear()
+    bench.settle(3 * REPEAT_S)
+    assert not watched.stops
