@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from legion_ros import topics
 from legion_ros.nodes.voice_node import VoiceNode
 
 AMERICAN = VOICES[0]
-PIECE = 1001
-"""Odd: half a sample waits for the next message."""
+PIECE = 8001
+"""Bytes in a message; odd: half a sample waits for the next one."""
 
 
 class Operator:
@@ -35,7 +36,9 @@ class Operator:
         self._bench = bench
         self._instructions = bench.listen(String, topics.INSTRUCTION)
         self._transcript = bench.listen(String, topics.VOICE_TRANSCRIPT)
+        self._reports = bench.listen(DiagnosticArray, topics.DIAGNOSTICS)
         self._talk = bench.talk(UInt8MultiArray, topics.VOICE_AUDIO, 1000)
+        self._sent_s = 0.0
 
     @property
     def instructions(self) -> list[str]:
@@ -48,8 +51,15 @@ class Operator:
     def send(self, sound: Pcm) -> None:
         raw = sound.tobytes()
         for at in range(0, len(raw), PIECE):
-            self._talk(UInt8MultiArray(data=raw[at : at + PIECE]))
-            self._bench.settle(0.003)
+            self._talk(UInt8MultiArray(data=array("B", raw[at : at + PIECE])))
+        self._sent_s += len(sound) / RATE_HZ
+
+    def heard_out(self) -> bool:
+        """Wait until all that was sent has been listened to."""
+        return self._bench.until(lambda: bool(self._reports) and self._heard_s() > self._sent_s - 0.01)
+
+    def _heard_s(self) -> float:
+        return float(next(each.value for each in self._reports[-1].status[0].values if each.key == "heard_s"))
 
     def say(self, text: str, states: int = 1) -> dict[str, Any]:
         """Say it and wait for that many more entries of the transcript; the last one."""
@@ -87,13 +97,14 @@ def test_a_button_is_waited_for(bench: Any) -> None:
     operator = Operator(bench, threshold=0.0, mode="push_to_talk")
     button = bench.talk(Bool, topics.PUSH_TO_TALK)
     operator.send(with_noise(speak("close the drawer", AMERICAN), 20.0))
-    bench.settle(0.5)
+    assert operator.heard_out()
     assert operator.transcript == []
     button(Bool(data=True))
     bench.settle(0.3)
     operator.send(with_noise(speak("open the door", AMERICAN), 20.0))
-    bench.settle(0.5)
+    assert operator.heard_out()
     button(Bool(data=False))
+    bench.settle(0.3)
     operator.send(silence(0.1))
     assert bench.until(lambda: [word_judge()(text) for text in operator.instructions] == ["door-open"])
 
