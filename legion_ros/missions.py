@@ -9,7 +9,7 @@ from typing import Any
 from std_msgs.msg import String
 
 from legion_core.errors import DeploymentError
-from legion_core.mission_run import UNDER_WAY
+from legion_core.mission_run import UNDER_WAY, MissionState
 from legion_ros import topics
 from legion_ros.client import LegionClient
 from legion_ros.qos import EVENT, LATCHED
@@ -59,7 +59,7 @@ class Missions:
         self.request(request, timeout_s)
         if not self._client.wait(lambda: bool(self._told), timeout_s):
             raise DeploymentError(f"no mission began within {timeout_s:.0f} s")
-        running, text = {state.value for state in UNDER_WAY}, ""
+        text, begun = "", False
         while True:
             self._client.wait(lambda: bool(self._told), 1.0)
             while self._told:
@@ -67,5 +67,7 @@ class Missions:
                 if told["text"] != text:
                     text = told["text"]
                     yield told
-                if told["state"] not in running:
+                begun = begun or told["state"] in UNDER_WAY
+                idle = told["state"] == MissionState.IDLE  # after a beginning: mission_node was started again
+                if told["state"] not in UNDER_WAY and not (begun and idle):
                     return
