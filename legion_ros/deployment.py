@@ -91,6 +91,7 @@ class DeploymentOptions:
         require(1 <= self.web_port <= 65535, "web_port", self.web_port, "1 to 65535")
         require(bool(self.web_host), "web_host", self.web_host, "an address of this machine")
         require(0 <= self.seed < 2**31, "seed", self.seed, "0 to 2147483647")
+        require(not self.record or not Path(self.record).exists(), "record", self.record, "a name that is not taken")
         self._require_robot_fits()
         if self.params_file:
             _check_params_file(self.params_file)

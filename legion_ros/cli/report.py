@@ -50,4 +50,5 @@ def _recording(path: Path, named: str | None) -> tuple[Path, list[str]]:
 
     recording = Recording.open(path)
     output = Path(named or recording.path.with_suffix(".html"))
+    require(output.suffix == ".html", "output", str(output), "a name that ends in .html; the picture lies beside it")
     return output, write_recording_report(recording, output)

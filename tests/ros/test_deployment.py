@@ -66,6 +66,7 @@ def graph_of(**options: Any) -> dict[str, NodeSpec]:
         ({"seed": -1}, "seed = -1"),
         ({"web_port": 0}, "web_port = 0; allowed: 1 to 65535"),
         ({"web_host": ""}, "web_host = ''; allowed: an address"),
+        ({"record": __file__}, "test_deployment.py'; allowed: a name that is not taken"),
         ({"robot": "lbr", "lockstep": True}, "lockstep = True; allowed: only with driver mujoco; lbr has ros2_control"),
         ({"robot": "lbr", "scene": "make_coffee"}, "scene = 'make_coffee'; allowed: only with driver mujoco; lbr has"),
         ({"robot": "lbr", "gap": "gap.yaml"}, "gap = 'gap.yaml'; allowed: only with driver mujoco; lbr has"),

@@ -106,6 +106,12 @@ def test_one_recording_at_a_time(recorded: Path) -> None:
     assert cli.main(["report", str(recorded), str(recorded)]) == 1
 
 
+def test_a_page_is_not_written_over_its_recording(recorded: Path) -> None:
+    before = recorded.read_bytes()
+    assert cli.main(["report", str(recorded), "--output", str(recorded)]) == 1
+    assert recorded.read_bytes() == before
+
+
 def test_an_empty_recording(tmp_path: Path) -> None:
     from legion_ros.recording.bag import Bag
 

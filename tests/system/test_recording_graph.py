@@ -1,4 +1,4 @@
-"""The running graph recorded: by wall clock behind a reality gap and in lockstep, and a recorder that is killed."""
+"""The running graph recorded by wall clock behind a reality gap, also by who comes late and by who is killed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from running import deployment
+from running import deployment, replayed
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 pytest.importorskip("metaworld", reason="the simulator is not installed")
@@ -28,17 +27,16 @@ from mcap_ros2.decoder import DecoderFactory
 
 from legion_core.resources import resource
 from legion_ros import topics
-from legion_ros.cli.main import main
-from legion_ros.deployment import DeploymentOptions
+from legion_ros.deployment import DeploymentOptions, deployment_graph
 from legion_ros.recording.recording import Recording
-from legion_ros.recording.replay import replay
+from legion_ros.recording.report import DRAWN
 from legion_ros.recording.story import Story
 from legion_ros.security import access_of
 from legion_sim2real.robot import load_profile
 
 GAP = {"robot": "mujoco_gap", "gap": "config/gap.yaml"}
-ENOUGH = 120
-"""Steps that a late recorder shall see: an object filter looks back on 50."""
+ENOUGH = 80
+"""Steps that a late recorder shall see."""
 
 
 def by_hand(file: Path) -> subprocess.Popen[bytes]:
@@ -50,10 +48,11 @@ def by_hand(file: Path) -> subprocess.Popen[bytes]:
     return process
 
 
-def steps_in(file: Path) -> int:
-    """How many whole steps a file holds, which somebody may still write."""
+def holds_enough(file: Path) -> bool:
+    """Whether there are ENOUGH whole steps in a file that somebody writes."""
     recording, profile = Recording.open(file), load_profile(GAP["robot"])
-    return min(recording.count(topic) for topic in (profile.state_topic, topics.OBSERVATION_ORIGIN, topics.ACTION))
+    needed = (profile.state_topic, topics.OBJECT, topics.OBSERVATION_ORIGIN, topics.ACTION)
+    return all(recording.count(topic) >= ENOUGH for topic in needed)
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +61,22 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("recordings")
     files = {name: folder / f"{name}.mcap" for name in ("own", "killed", "late")}
     options = {**GAP, "gap": str(resource(GAP["gap"])), "record": str(files["own"])}
+    chosen = DeploymentOptions(**options)
+    (recorder,) = (spec for spec in deployment_graph(chosen) if spec.name == "record_node")
     with deployment(**options) as (_, client):
         assert client.say("open the window").accepted
         killed, late = by_hand(files["killed"]), by_hand(files["late"])
-        for file in (files["killed"], files["late"]):
-            assert client.wait(lambda file=file: steps_in(file) > ENOUGH, 60.0)
+        patience_until = time.monotonic() + 60.0
+        while not all(holds_enough(files[name]) for name in ("killed", "late")):
+            assert time.monotonic() < patience_until
+            client.spin(0.5)
         os.kill(killed.pid, signal.SIGKILL)
         look = client.node
         used = {name for name, _ in look.get_subscriber_names_and_types_by_node("record_node", "/")}
-        allowed = access_of(record_spec(options), DeploymentOptions(**options))
-        assert used <= {*allowed.subscribe, "/parameter_events"}
+        assert used <= {*access_of(recorder, chosen).subscribe, "/parameter_events"}
         late.send_signal(signal.SIGINT)
-        assert late.wait(20) == 0
-        client.say("close the drawer")
+        assert late.wait(60) == 0
+        assert client.say("close the drawer").accepted
         client.spin(1.0)
         client.e_stop(True)
         client.spin(0.5)
@@ -84,22 +86,15 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return files
 
 
-def record_spec(options: dict[str, Any]) -> Any:
-    from legion_ros.deployment import deployment_graph
-
-    return next(spec for spec in deployment_graph(DeploymentOptions(**options)) if spec.name == "record_node")
-
-
 def test_by_wall_clock_everything_comes_out_the_same(recorded: dict[str, Path]) -> None:
-    recording = Recording.open(recorded["own"])
+    recording, found = replayed(recorded["own"])
     assert recording.damage == ""
-    found = replay(recording)
-    assert found.equal, (found.observations.first, found.actions.first)
     for outcome in (found.observations, found.actions, found.latents):
-        assert outcome.same > 150
-        assert sum(outcome.unchecked.values()) <= 2 + recording.lost(topics.OBSERVATION)
+        assert outcome.same > 2 * ENOUGH
     profile = load_profile("mujoco_gap")
-    for topic in (profile.state_topic, profile.command_topic, profile.gripper.command, topics.EPISODE, topics.REPLY):
+    assert recording.messages(topics.ACTION)[0].sequence <= 1, "the graph is ready when its recorder listens"
+    drawn = {topic for *_, needed in DRAWN for topic in needed}
+    for topic in (profile.state_topic, profile.command_topic, profile.gripper.command, topics.REPLY, *drawn):
         assert recording.count(topic) > 0, topic
     assert recording.parameters["real2sim_node"]["robot"] == "mujoco_gap"
     story = Story(recording)
@@ -107,6 +102,8 @@ def test_by_wall_clock_everything_comes_out_the_same(recorded: dict[str, Path]) 
     assert [said.text for said in story.sentences] == ["open the window", "close the drawer"]
     assert all(said.reply for said in story.sentences)
     assert len(story.e_stops) == 1
+    assert len(story.latency.total_ms) > ENOUGH
+    assert story.interventions.values.size
 
 
 def test_others_decode_every_message(recorded: dict[str, Path]) -> None:
@@ -119,44 +116,19 @@ def test_others_decode_every_message(recorded: dict[str, Path]) -> None:
 
 
 def test_who_comes_late_learns_the_task_and_replays(recorded: dict[str, Path]) -> None:
-    recording = Recording.open(recorded["late"])
+    recording, found = replayed(recorded["late"])
     assert recording.damage == ""
     assert recording.texts(topics.TASK).texts == ["window-open"]
-    found = replay(recording)
-    assert found.equal
-    assert found.actions.same > ENOUGH
-    assert found.observations.same > ENOUGH - 60
+    assert found.actions.same > ENOUGH // 4
+    assert found.observations.same > ENOUGH // 4
 
 
 def test_a_killed_recorder_leaves_what_it_had_written(recorded: dict[str, Path]) -> None:
-    recording = Recording.open(recorded["killed"])
+    recording, found = replayed(recorded["killed"])
     assert recording.damage
-    found = replay(recording)
-    assert found.equal
-    assert found.actions.same > ENOUGH
+    assert found.actions.same > ENOUGH // 4
     others = 0
     with recorded["killed"].open("rb") as stream, contextlib.suppress(McapError, struct.error):
         for record in StreamReader(stream, validate_crcs=True).records:  # from the beginning, as there is no index
             others += isinstance(record, Message)
     assert others == sum(len(topic.raw) for topic in recording.topics.values())
-
-
-def test_the_page_shows_the_run(recorded: dict[str, Path]) -> None:
-    assert main(["report", str(recorded["own"])]) == 0
-    text = recorded["own"].with_suffix(".html").read_text(encoding="utf-8")
-    assert "open the window" in text
-    assert "No " not in text.partition("<section>")[0]
-
-
-def test_in_lockstep_everything_comes_out_the_same(tmp_path: Path) -> None:
-    file = tmp_path / "lockstep.mcap"
-    with deployment(lockstep=True, record=str(file)) as (_, client):
-        client.say("press the button")
-        assert client.wait(lambda: client.success is not None, 60.0)
-        end = time.monotonic() + 0.5
-        client.wait(lambda: time.monotonic() > end, 2.0)
-    recording = Recording.open(file)
-    found = replay(recording)
-    assert found.equal, (found.observations.first, found.actions.first)
-    assert found.actions.same > 40
-    assert sum(found.observations.unchecked.values()) <= 2 + recording.lost(topics.OBSERVATION)
