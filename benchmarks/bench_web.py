@@ -43,9 +43,9 @@ COUNT_FRAMES = """() => {
   let frame = -1, pose = "";
   window.drawn = 0;
   const look = () => {
-    const hand = Object.keys(nodes).find((name) => name.endsWith("_hand"));
-    if (hand && nodes[hand] && renderer.frame !== frame) {
-      const now = nodes[hand].matrixWorld.elements.join();
+    const hand = nodes["/scene/hand"];
+    if (hand && renderer.frame !== frame) {
+      const now = hand.matrixWorld.elements.join();
       window.drawn += now !== pose;
       [frame, pose] = [renderer.frame, now];
     }

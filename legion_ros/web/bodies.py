@@ -34,6 +34,11 @@ class Part:
     vertices: npt.NDArray[np.float32]
     faces: npt.NDArray[np.uint32]
 
+    def looks_like(self, other: Part) -> bool:
+        """Whether the other one has the same colour and triangles."""
+        same_shape = np.array_equal(self.vertices, other.vertices) and np.array_equal(self.faces, other.faces)
+        return self.colour == other.colour and same_shape
+
 
 @dataclass(frozen=True)
 class Body:
@@ -41,6 +46,11 @@ class Body:
 
     name: str
     parts: tuple[Part, ...]
+
+    def looks_like(self, other: Body) -> bool:
+        """Whether the other one has the same parts."""
+        pairs = zip(self.parts, other.parts, strict=False)
+        return len(self.parts) == len(other.parts) and all(mine.looks_like(its) for mine, its in pairs)
 
 
 def merged(name: str, pieces: Iterable[tuple[Colour, trimesh.Trimesh]]) -> Body:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,27 +26,37 @@ class SceneView:
     def __init__(self, client: Any) -> None:
         self._client, self._scene = client, client.scene
         self.key = ""
-        self._root: Any = None
+        self._root = self._scene.add_frame("/scene", show_axes=False)
+        self._shown: dict[str, tuple[Body, Any]] = {}
         self._frames: list[tuple[int, Any]] = []
         self._drawn = np.empty((0, 7))
         self._markers: dict[str, _Marker] = {}
         self._grid = self._scene.add_grid("/grid", width=4.0, height=4.0, cell_size=0.1, section_size=0.5)
 
     def show(self, key: str, bodies: Sequence[Body], base: Embodiment | None) -> None:
-        """Another scene; `base` is where the robot stands in the frame of the poses, None at its origin."""
+        """Another scene; `base` is where the robot stands in the frame of the poses, None at its origin.
+
+        Bodies that both scenes have, the robot's above all, stay: a browser is busy for a second with new ones.
+        """
+        wanted = [(index, body) for index, body in enumerate(bodies) if body.parts]
         with self._client.atomic():
-            if self._root is not None:
-                self._root.remove()
-            self._root = self._scene.add_frame("/scene", show_axes=False)
             if base is not None:
                 self._root.position = base.to_world(np.zeros(3))
                 self._root.wxyz = np.array(base.base_quaternion) * (1.0, -1.0, -1.0, -1.0)
                 self._grid.position = (0.0, 0.0, FLOOR_M - base.base_position_m[2])
-            self._frames = []
-            for index, body in enumerate(bodies):
-                if body.parts:
-                    self._frames.append((index, self._add(f"/scene/{index:03d}_{body.name}", body)))
+            self._drop({body.name: body for _, body in wanted})
+            for _, body in wanted:
+                if body.name not in self._shown:
+                    self._shown[body.name] = body, self._add(f"/scene/{body.name}", body)
+            self._frames = [(index, self._shown[body.name][1]) for index, body in wanted]
         self.key, self._drawn = key, np.full((len(bodies), 7), np.nan)
+
+    def _drop(self, wanted: Mapping[str, Body]) -> None:
+        """Remove the bodies that are not wanted, or look otherwise now."""
+        for name, (body, frame) in tuple(self._shown.items()):
+            if name not in wanted or not body.looks_like(wanted[name]):
+                frame.remove()
+                del self._shown[name]
 
     def _add(self, name: str, body: Body) -> Any:
         frame = self._scene.add_frame(name, show_axes=False, visible=False)

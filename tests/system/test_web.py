@@ -102,19 +102,22 @@ def test_a_typed_task_moves_the_arm_on_the_screen(browser: Browser) -> None:
 
 def test_the_buttons_stop_the_arm(browser: Browser) -> None:
     press = browser.page.get_by_role("button", name="EMERGENCY STOP", exact=True)
+    stop = browser.page.get_by_role("button", name="Stop", exact=True)
     browser.say("open the window")
     browser.wait_for("banner", "window-open")
     assert browser.changes()
     time.sleep(2.0)  # the new scene is there, the arm under way
+    place = stop.bounding_box()
     press.click(timeout=PATIENCE_MS)
     browser.wait_for("banner", "EMERGENCY STOP: operator")
+    assert stop.bounding_box() == place, "no button moves from under the hand"
     time.sleep(1.0)
     before = browser.picture()
     time.sleep(1.0)
     assert changed(before, browser.picture()) <= CHANGED, "a stopped arm stands still on the screen too"
     browser.page.get_by_role("button", name="Clear emergency stop").click(timeout=PATIENCE_MS)
     browser.page.locator("#legion-banner [role=alert]").wait_for(state="hidden", timeout=PATIENCE_MS)
-    browser.page.get_by_role("button", name="Stop", exact=True).click(timeout=PATIENCE_MS)
+    stop.click(timeout=PATIENCE_MS)
     browser.wait_for("banner", "no task")
     assert browser.client.wait(lambda: browser.client.task == "", 20.0)
 
