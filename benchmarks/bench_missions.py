@@ -4,7 +4,8 @@
 
 `direct` runs simulator, bridge, policy and mission logic in one loop; `ros` the whole graph in lockstep, asked for a
 mission by its request. A mission is complete when the detector saw every step succeed; a false success is one that it
-told before the simulator's own rule had held.
+told before the simulator's own rule had held. On the way to a step nothing should be touched but what the step before
+handled; only `direct` sees what is.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Row:
     seconds: float
     wrong: tuple[str, ...]
     text: str
+    touched: tuple[str, ...] = ()
     stops: int = 0
     """Emergency stops of the watchdog, which takes a starved lockstep for silence; they are cleared at once."""
 
@@ -54,8 +56,8 @@ def direct(mission: Mission, seeds: range) -> Iterator[Row]:
     for seed in seeds:
         done = run_mission(mission, plant, bridge, policy, seed)
         attempts = tuple(step.attempt for step in done.steps)
-        text = f"at the end: {', '.join(done.kept)}"
-        yield Row(mission.name, seed, done.succeeded, attempts, sum(s.seconds for s in done.steps), done.false, text)
+        text, seconds = f"at the end: {', '.join(done.kept)}", sum(step.seconds for step in done.steps)
+        yield Row(mission.name, seed, done.succeeded, attempts, seconds, done.false, text, done.touched)
 
 
 def through_ros(mission: Mission, seeds: range) -> Iterator[Row]:
@@ -81,7 +83,7 @@ def through_ros(mission: Mission, seeds: range) -> Iterator[Row]:
             steps = told["steps"]
             attempts, seconds = tuple(s["attempt"] for s in steps), sum(s["seconds"] for s in steps)
             complete = told["state"] == MissionState.SUCCEEDED.value
-            yield Row(mission.name, seed, complete, attempts, seconds, judge.wrong(steps), told["text"], stops)
+            yield Row(mission.name, seed, complete, attempts, seconds, judge.wrong(steps), told["text"], stops=stops)
 
 
 class _Judge:
@@ -121,7 +123,8 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[Row] = []
     table = [f"loop {options.loop}, {options.episodes} layouts from seed {options.seed}", ""]
-    columns = ("mission", "complete", "false successes", "attempts beyond the first", "stops", "simulated s", "wall s")
+    columns = ("mission", "complete", "false successes", "attempts beyond the first", "touched on the way", "stops")
+    columns += ("simulated s", "wall s")
     table += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name in options.mission:
         loop, start, new = direct if options.loop == "direct" else through_ros, time.monotonic(), []
@@ -133,10 +136,9 @@ def main() -> None:
         wrong, done = sum(len(row.wrong) for row in new), [row for row in new if row.complete]
         simulated = sum(row.seconds for row in done) / max(len(done), 1)
         wall = (time.monotonic() - start) / len(new)
-        stops = sum(row.stops for row in new)
-        table.append(
-            f"| {name} | {len(done)}/{len(new)} | {wrong} | {again} | {stops} | {simulated:.1f} | {wall:.1f} |"
-        )
+        stops, touched = sum(row.stops for row in new), sum(len(row.touched) for row in new)
+        cells = (name, f"{len(done)}/{len(new)}", wrong, again, touched if options.loop == "direct" else "-", stops)
+        table.append(f"| {' | '.join(map(str, cells))} | {simulated:.1f} | {wall:.1f} |")
         rows += new
     print("\n" + "\n".join(table))
     if options.json:

@@ -20,7 +20,8 @@ class MissionOutcome:
     """How a mission went in the layout of `seed`, in `periods` control periods.
 
     `false` are the tasks that were said to be done before the simulator's own rule had held; `kept` are those whose
-    rule holds at the end, where a button has sprung back.
+    rule holds at the end, where a button has sprung back. `touched` are the objects (bodies) that the robot touched
+    while no task was set, but for that of the task before, which it leaves.
     """
 
     seed: int
@@ -29,6 +30,7 @@ class MissionOutcome:
     steps: tuple[StepProgress, ...]
     false: tuple[str, ...]
     kept: tuple[str, ...]
+    touched: tuple[str, ...]
 
 
 def run_mission(
@@ -48,6 +50,7 @@ def run_mission(
     bridge.reset(state)
     observation, task, held = bridge.observe(state), "", False
     false: list[str] = []
+    touched: set[str] = set()
     run.begin(mission)
     periods = 0
     while run.state in UNDER_WAY and periods < MAX_STEPS:
@@ -65,11 +68,14 @@ def run_mission(
         if action is None:
             action = policy.act(observation, policy.bundle.embedding(task)).action
         state = plant.step(*bridge.act(action.astype(float), state))
+        if not task and plant.shared:
+            touched |= plant.shared.touched(besides=plant.task)
         observation = bridge.observe(state)
         held = held or (bool(task) and plant.success)
         periods += 1
     succeeded = run.report()["state"] == "succeeded"
-    return MissionOutcome(seed, succeeded, periods, tuple(run.steps), tuple(false), _kept(mission, plant))
+    kept = _kept(mission, plant)
+    return MissionOutcome(seed, succeeded, periods, tuple(run.steps), tuple(false), kept, tuple(sorted(touched)))
 
 
 def _kept(mission: Mission, plant: RobotPlant) -> tuple[str, ...]:

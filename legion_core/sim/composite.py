@@ -146,7 +146,8 @@ class SharedScene:
         self.tasks = {
             task: make_shared_task(task, self.model, self.data, frame_skip, joint) for task, joint in joints.items()
         }
-        self._objects = [self._solid_geoms(root) for root in {KINDS[task].body for task in scene.tasks}]
+        self._objects = {body: self._solid_geoms(body) for body in {KINDS[task].body for task in scene.tasks}}
+        self._robot = self.model.body_rootid[self.model.body("hand").id]
         self._layouts = np.random.default_rng()
 
     def start(self, seed: int | None = None) -> None:
@@ -177,9 +178,17 @@ class SharedScene:
         mujoco.mj_forward(self.model, self.data)
         return not any(
             mujoco.mj_geomDistance(self.model, self.data, one, other, CLEARANCE_M, None) < CLEARANCE_M
-            for mine, theirs in combinations(self._objects, 2)
+            for mine, theirs in combinations(self._objects.values(), 2)
             for one, other in product(mine, theirs)
         )
+
+    def touched(self, besides: str) -> set[str]:
+        """The objects (bodies of `KINDS`) that the robot touches now, but for that of the task `besides`."""
+        own = KINDS[besides].body if besides in KINDS else ""
+        owners = {geom: body for body, geoms in self._objects.items() if body != own for geom in geoms}
+        roots = self.model.body_rootid[self.model.geom_bodyid]
+        pairs = [pair for one, other in self.data.contact.geom for pair in ((one, other), (other, one))]
+        return {owners[thing] for thing, arm in pairs if thing in owners and roots[arm] == self._robot}
 
     def _solid_geoms(self, root: str) -> list[int]:
         """What of a body and those below it can be touched. (Of two fixed objects MuJoCo reports no contact.)"""

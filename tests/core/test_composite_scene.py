@@ -83,6 +83,17 @@ def test_changing_the_task_moves_nothing(plant: RobotPlant) -> None:
     assert (plant.data.qpos == before).all()
 
 
+def test_what_the_robot_touches_is_seen(plant: RobotPlant) -> None:
+    plant.reset(seed=1)
+    assert plant.shared is not None
+    assert plant.shared.touched(besides="") == set()
+    claw = plant.data.body("leftclaw").xpos
+    plant.data.joint("objjoint").qpos[:3] = claw
+    plant.shared.clear()
+    assert plant.shared.touched(besides="reach") == {"obj"}
+    assert plant.shared.touched(besides="push") == set()
+
+
 def test_a_task_that_the_scene_has_not_is_refused(plant: RobotPlant) -> None:
     with pytest.raises(TaskError, match="unknown task 'door-open'; allowed: reach, "):
         plant.switch("door-open")
@@ -97,6 +108,7 @@ def test_the_policy_completes_the_mission_and_what_it_did_stays_done(name: str) 
         outcome = run_mission(mission, scene, bridge, LegionPolicy(bundle), seed)
         assert outcome.succeeded, outcome
         assert outcome.false == ()
+        assert outcome.touched == ()
         springs_back = {"button-press-topdown"}
         assert {step.task for step in mission.steps} - set(outcome.kept) <= springs_back
 
