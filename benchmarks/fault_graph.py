@@ -155,9 +155,10 @@ class Recorder:
 
     @property
     def moves(self) -> bool:
-        """Whether the arm is well under way."""
-        newest = self.joints[-3:]
-        return len(newest) == 3 and min(sample.speed for sample in newest) > MOVING_RAD_S
+        """Whether the arm is well under way, and commanded to go on: a loaded machine may hold it for a moment."""
+        newest, commands = self.joints[-3:], self.received[-2:]
+        goes_on = len(commands) == 2 and bool((commands[0].positions != commands[1].positions).any())
+        return goes_on and len(newest) == 3 and min(sample.speed for sample in newest) > MOVING_RAD_S
 
     def held_after_s(self, since_s: float) -> float:
         """Seconds from `since_s` until the command stays for STEADY_S; infinite where it never does."""
