@@ -7,6 +7,8 @@ and received.
 from __future__ import annotations
 
 import importlib
+import time
+from bisect import bisect_right
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
@@ -33,6 +35,7 @@ class Recorder:
         self._kinds: dict[str, str] = {}
         self._asked: dict[str, dict[str, Any]] = {}
         self._unknown = set[str]()
+        self._waiting: list[tuple[int, str, Any, dict[str, Any]]] = []
         reliable = {"reliability": ReliabilityPolicy.RELIABLE}
         latched = {**reliable, "durability": DurabilityPolicy.TRANSIENT_LOCAL}
         for kinds, policies in ((OPERATOR_TOPICS, reliable), (LATCHED_TOPICS, latched)):
@@ -71,17 +74,21 @@ class Recorder:
         return problems
 
     def take(self) -> None:
-        """Write what has come since the last time, in the order in which it came.
+        """Write what came before this call, in the order in which it came: what comes meanwhile waits for the next one,
+        so that a recording ends at one moment on all topics.
 
         Raises:
             RecordingError: it cannot be written.
         """
-        found = [
+        now_ns = time.time_ns()
+        self._waiting += [
             (info["received_timestamp"], topic, data, info)
             for topic, inbox in self._inboxes.items()
             for data, info in inbox.take_with_info()
         ]
-        found.sort(key=itemgetter(0))
+        self._waiting.sort(key=itemgetter(0))
+        count = bisect_right(self._waiting, now_ns, key=itemgetter(0))
+        found, self._waiting = self._waiting[:count], self._waiting[count:]
         for received_ns, topic, data, info in found:
             if not self._bag.has(topic):
                 self._add(topic)
