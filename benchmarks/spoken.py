@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import wave
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +28,16 @@ class Voice:
 
 VOICES = (Voice("en-us"), Voice("en"))
 """The plain voices of the United States and of Britain."""
+NOISES = ("white", "babble")
+TALKERS = (Voice("en-us+f2"), Voice("en-us+m3", 170), Voice("en+m7", 150), Voice("en+f4", 180), Voice("en+f1", 165))
+TALK = (
+    "the weather tomorrow will be cloudy with some rain in the afternoon",
+    "i met her yesterday at the station and we had coffee",
+    "did you see the game last night it was really something",
+    "the meeting was moved to thursday because of the holiday",
+    "nobody knows where the old map of the harbour has gone",
+)
+"""Who babbles behind the operator, and what."""
 
 
 @cache
@@ -76,15 +85,27 @@ def silence(seconds: float) -> Pcm:
     return np.zeros(round(seconds * RATE_HZ), np.int16)
 
 
-def with_noise(speech: Pcm, snr_db: float, seed: int = 0, pause_s: float = 0.6) -> Pcm:
-    """The speech between two pauses, all of it in white noise of that ratio to the speech's own power."""
+def with_noise(speech: Pcm, snr_db: float, seed: int = 0, pause_s: float = 0.6, noise: str = "white") -> Pcm:
+    """The speech between two pauses, all of it in noise of that ratio to the speech's own power (inf: none)."""
     rng = np.random.default_rng(seed)
     whole = np.concatenate([silence(pause_s), speech, silence(pause_s)]).astype(np.float64)
     power = float(np.mean(speech.astype(np.float64) ** 2))
-    noise = rng.normal(scale=np.sqrt(power / 10 ** (snr_db / 10)), size=len(whole))
-    return np.clip(whole + noise, -32768, 32767).astype(np.int16)
+    added = rng.normal(size=len(whole)) if noise == "white" else _babble(len(whole), rng)
+    return np.clip(whole + np.sqrt(power / 10 ** (snr_db / 10)) * added, -32768, 32767).astype(np.int16)
 
 
-def said(sentences: Sequence[str], voice: Voice, snr_db: float) -> list[Pcm]:
-    """Each sentence in noise of its own."""
-    return [with_noise(speak(sentence, voice), snr_db, seed) for seed, sentence in enumerate(sentences)]
+def _babble(count: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """So many samples of power one from a room where others talk."""
+    room = _room()
+    return np.take(room, rng.integers(len(room)) + np.arange(count), mode="wrap")
+
+
+@cache
+def _room() -> npt.NDArray[np.float64]:
+    """Every talker says all of it, each from another sentence on."""
+    voices = []
+    for at, talker in enumerate(TALKERS):
+        said = np.concatenate([speak(text, talker) for text in (*TALK[at:], *TALK[:at])]).astype(np.float64)
+        voices.append(np.resize(said / said.std(), 15 * RATE_HZ))
+    room = np.sum(voices, axis=0)
+    return np.asarray(room / room.std())

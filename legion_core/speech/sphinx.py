@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from legion_core.errors import ConfigurationError
 from legion_core.speech.audio import Pcm
@@ -17,6 +19,10 @@ from legion_core.speech.recogniser import Heard, Judge
 
 INSTALL_HINT = "install it with: pip install 'legion_ros[voice]'"
 HYPOTHESES = 100
+SHARPNESS = 40.0
+"""Power of the hypotheses' scores that makes their shares say best who is right (benchmarks/bench_voice.py --curve)."""
+FLOOR_DB = 25.0
+"""Level of the noise that is added, below the utterance's own."""
 LANGUAGE_WEIGHT = 8.0
 STOP = {"stop-american": "S T AA P", "stop-british": "S T AO P"}
 THRESHOLD = 1e-20
@@ -74,12 +80,11 @@ class SphinxRecogniser:
         """The likeliest words among those that mean what the likeliest hypotheses together mean."""
         decoder = self._decoder
         decoder.start_utt()
-        decoder.process_raw(utterance.tobytes(), full_utt=True)
+        decoder.process_raw(_in_faint_noise(utterance).tobytes(), full_utt=True)
         decoder.end_utt()
-        best = decoder.hyp()
-        if best is None or not best.hypstr:
-            return Heard("", 0.0)
-        return _agreed([best.hypstr, *(h.hypstr for h in islice(decoder.nbest(), HYPOTHESES) if h)], self._judge)
+        hypotheses = list(filter(None, islice(decoder.nbest(), HYPOTHESES))) if decoder.hyp() else []
+        scores = {each.hypstr: each.score for each in reversed(hypotheses) if each.hypstr}
+        return _agreed(scores, self._judge) if scores else Heard("", 0.0)
 
 
 class StopSpotter:
@@ -110,15 +115,23 @@ class StopSpotter:
         return self._decoder.hyp() is not None
 
 
-def _agreed(texts: Sequence[str], judge: Judge) -> Heard:
-    """The likeliest text of the meaning that most of the hypotheses share, and that share; the best if none has one."""
-    distinct = list(dict.fromkeys(texts))
-    meanings = [judge(text) for text in distinct]
-    votes = Counter(meaning for meaning in meanings if meaning)
-    if not votes:
-        return Heard(distinct[0], 0.0)
-    winner = meanings[0] or votes.most_common(1)[0][0]
-    return Heard(distinct[meanings.index(winner)], votes[winner] / len(distinct))
+def _in_faint_noise(utterance: Pcm) -> Pcm:
+    """The utterance in a little white noise: in the silence of a file the acoustic model hears what nobody said."""
+    power = float(np.mean(utterance.astype(np.float64) ** 2)) / 10 ** (FLOOR_DB / 10)
+    noise = np.random.default_rng(0).normal(scale=np.sqrt(power), size=len(utterance))
+    return np.clip(utterance + noise, -32768, 32767).astype(np.int16)
+
+
+def _agreed(scores: Mapping[str, float], judge: Judge) -> Heard:
+    """The likeliest text of the likeliest meaning, and that meaning's share; if none has one, the likeliest text."""
+    best = max(scores.values())
+    weights = {text: (score / best) ** SHARPNESS for text, score in scores.items()}
+    shares: defaultdict[str | None, dict[str, float]] = defaultdict(dict)
+    for text, weight in weights.items():
+        shares[judge(text)][text] = weight / sum(weights.values())
+    meant = [group for meaning, group in shares.items() if meaning]
+    winner = max(meant, key=lambda group: sum(group.values()), default=weights)
+    return Heard(max(winner, key=winner.__getitem__), sum(winner.values()) if meant else 0.0)
 
 
 def _dictionary(said: dict[str, list[str]]) -> str:
