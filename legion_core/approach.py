@@ -58,7 +58,8 @@ class Approach:
             self.stage = Stage.GO if near else Stage.RISE
         if self.stage is Stage.RISE:
             assert self._top is not None
-            if np.linalg.norm(self._top - hand) > REACHED_M:
+            # only the height counts: near its base the arm's own limits may lead the hand aside
+            if self._top[2] - hand[2] > REACHED_M:
                 return _action(self._top - hand)
             self.stage = Stage.GO
         if self.stage is Stage.GO and self._start is not None and np.linalg.norm(self._start - hand) > REACHED_M:

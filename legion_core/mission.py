@@ -98,12 +98,7 @@ def get_mission(name: str) -> Mission:
     Raises:
         ConfigurationError: there is none, or it is malformed.
     """
-    if name.endswith(FILE_SUFFIXES):
-        return load_mission(name)
-    missions = load_missions()
-    if name not in missions:
-        raise ConfigurationError(unknown("mission", name, missions))
-    return missions[name]
+    return load_mission(name) if name.endswith(FILE_SUFFIXES) else _packaged(name)
 
 
 def parse_request(text: str) -> Mission:
@@ -115,17 +110,17 @@ def parse_request(text: str) -> Mission:
         ConfigurationError: neither of them, or malformed; the message names key, value and what is allowed.
     """
     source = "mission request"
+    malformed = ConfigurationError(f"{source} = {text[:80]!r}; allowed: a JSON object with name or steps")
     try:
         wish = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{source} = {text[:80]!r}; allowed: a JSON object with name or steps") from error
-    if isinstance(wish, dict) and set(wish) == {"name"} and isinstance(wish["name"], str):
-        missions = load_missions()
-        if wish["name"] not in missions:
-            raise ConfigurationError(unknown("mission", wish["name"], missions))
-        return missions[wish["name"]]
-    if not isinstance(wish, dict) or not isinstance(wish.get("steps"), list):
-        raise ConfigurationError(f"{source} = {text[:80]!r}; allowed: a JSON object with name or steps")
+        raise malformed from error
+    if not isinstance(wish, dict):
+        raise malformed
+    if set(wish) == {"name"} and isinstance(wish["name"], str):
+        return _packaged(wish["name"])
+    if not isinstance(wish.get("steps"), list):
+        raise malformed
     steps = [{"task": step} if isinstance(step, str) else step for step in wish["steps"]]
     title = wish.get("title") or ", then ".join(str(step.get("task")) for step in steps if isinstance(step, dict))
     return from_mapping(Mission, {"name": "", **wish, "title": title, "steps": steps}, source)
@@ -134,6 +129,13 @@ def parse_request(text: str) -> Mission:
 def request_of(mission: Mission) -> str:
     """The request that means this mission, whether or not the listener has its file."""
     return json.dumps(asdict(mission))
+
+
+def _packaged(name: str) -> Mission:
+    missions = load_missions()
+    if name not in missions:
+        raise ConfigurationError(unknown("mission", name, missions))
+    return missions[name]
 
 
 def _settings(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from legion_core.mission import Mission
-from legion_core.mission_run import UNDER_WAY, MissionRun, StepProgress
+from legion_core.mission_run import UNDER_WAY, MissionRun, MissionState, StepProgress
 from legion_core.policy import LegionPolicy
 from legion_core.sim.plant import RobotPlant
 from legion_core.sim.servo import ArmBridge
@@ -63,8 +63,8 @@ def run_mission(
         action = run.observe(observation, state.time_s)
         if run.success and not (told or held):
             false.append(task)
-        if asked or run.state not in UNDER_WAY:
-            continue
+        if asked or run.state not in UNDER_WAY or (action is None and not task):
+            continue  # the same observation is looked at again
         if action is None:
             action = policy.act(observation, policy.bundle.embedding(task)).action
         state = plant.step(*bridge.act(action.astype(float), state))
@@ -73,7 +73,7 @@ def run_mission(
         observation = bridge.observe(state)
         held = held or (bool(task) and plant.success)
         periods += 1
-    succeeded = run.report()["state"] == "succeeded"
+    succeeded = run.state is MissionState.SUCCEEDED
     kept = _kept(mission, plant)
     return MissionOutcome(seed, succeeded, periods, tuple(run.steps), tuple(false), kept, tuple(sorted(touched)))
 

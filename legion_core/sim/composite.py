@@ -219,10 +219,6 @@ def _compiled(tasks: tuple[str, ...], cup: bool, robot: Embodiment) -> mujoco.Mj
 def _attach(spec: Any, body: str, task: str) -> Any:
     """Bring a body of another task's scene, and the marks of its goal, under the names that its environment uses."""
     source = mujoco.MjSpec.from_file(scene_file(get_task(task)))
-    used = {geom.meshname for geom in source.body(body).find_all("geom")}
-    sawyer = source.body("base")
-    for geom in sawyer.find_all("geom"):
-        used.discard(geom.meshname)
     prefix = f"{task}/"
     attached = spec.worldbody.add_frame().attach_body(source.body(body), prefix, "")
     taken = {element.name for element in (*spec.bodies, *spec.joints, *spec.sites, *spec.geoms)}

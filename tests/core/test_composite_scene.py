@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -111,6 +112,17 @@ def test_the_policy_completes_the_mission_and_what_it_did_stays_done(name: str) 
         assert outcome.touched == ()
         springs_back = {"button-press-topdown"}
         assert {step.task for step in mission.steps} - set(outcome.kept) <= springs_back
+
+
+def test_attempts_that_are_cut_short_touch_nothing_on_their_way() -> None:
+    bundle, mission = PolicyBundle.load(), MISSIONS["clear_the_table"]
+    bridge = BridgeFactory(spec=bundle.spec)()
+    scene = RobotPlant(composite=load_scene(mission.scene), robot=bridge.robot)
+    hurried = replace(mission, steps=(replace(mission.steps[0], timeout_s=0.5, attempts=4),))
+    outcome = run_mission(hurried, scene, bridge, LegionPolicy(bundle), SEEDS[0])
+    assert not outcome.succeeded
+    assert [step.attempt for step in outcome.steps] == [4]
+    assert outcome.touched == ()
 
 
 @pytest.mark.parametrize(

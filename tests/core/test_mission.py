@@ -468,6 +468,14 @@ def test_leaving_is_letting_go_and_rising() -> None:
     assert hand[2] > HEIGHTS_M[0] - 0.03
 
 
+def test_a_hand_that_is_led_aside_while_it_rises_goes_on_once_it_is_up() -> None:
+    approach = Approach(START_M)
+    assert approach.act(np.array((0.13, 0.48, 0.10)), 1.0) is not None
+    assert approach.stage is Stage.RISE
+    assert approach.act(np.array((0.07, 0.52, 0.26)), 1.0) is not None
+    assert approach.stage is Stage.GO
+
+
 def test_a_gripper_that_tells_nothing_is_not_waited_for() -> None:
     approach = Approach(START_M)
     for _ in range(60):
