@@ -39,7 +39,7 @@ def _replay(recording: Recording) -> int:
     for outcome in outcomes.values():
         if outcome.first is not None:
             print(f"first difference: {outcome.first}")
-    print("the same, bit for bit" if found.equal else "NOT the same" if _differs(outcomes) else "nothing to compare")
+    print(_verdict(found.equal, list(outcomes.values())))
     return 0 if found.equal else 1
 
 
@@ -63,5 +63,8 @@ def _said(outcome: Outcome) -> str:
     return f"{text}; not compared {reasons(outcome.unchecked)}" if outcome.unchecked else text
 
 
-def _differs(outcomes: dict[str, Outcome]) -> bool:
-    return any(outcome.different for outcome in outcomes.values())
+def _verdict(equal: bool, outcomes: list[Outcome]) -> str:
+    if equal:
+        some = "what was compared is " if any(outcome.unchecked for outcome in outcomes) else ""
+        return f"{some}the same, bit for bit"
+    return "NOT the same" if any(outcome.different for outcome in outcomes) else "nothing to compare"

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Ellipse
 
+from legion_core.errors import RecordingError
 from legion_core.report.latents import DEVIATIONS, principal_plane
 from legion_core.report.style import FAINT, INK, PALETTE, WIDTH, TaskStyle, drawing, halo
 from legion_core.spaces import Vector
@@ -108,6 +109,8 @@ def actions(canvas: Canvas, story: Story) -> None:
 def interventions(canvas: Canvas, story: Story) -> None:
     """How often the guard had intervened, by name."""
     axes, told = canvas.subplots(), story.interventions
+    if not told.values.size:
+        raise RecordingError("sim2real_node has told of none")
     grown = told.values - told.values[0]
     order = [i for i in np.argsort(-grown[-1]).tolist() if grown[-1, i] > 0]
     for place, i in enumerate(order[:MOST_COUNTERS]):
@@ -127,6 +130,8 @@ def interventions(canvas: Canvas, story: Story) -> None:
 def latency(canvas: Canvas, story: Story) -> None:
     """From joint state to command: over time, and as a distribution."""
     measured = story.latency
+    if not measured.times_s.size:
+        raise RecordingError("no command in the recording answers a joint state")
     over, spread = canvas.subplots(1, 2, width_ratios=(3, 1.4))
     over.plot(measured.times_s, measured.total_ms, ".", color=PALETTE[0], markersize=2)
     over.set_ylabel("joint state to command, ms")

@@ -225,6 +225,9 @@ WITHOUT_ROS = """
 import sys
 for name in ("rclpy", "std_msgs", "sensor_msgs", "geometry_msgs", "builtin_interfaces", "torch", "mujoco"):
     sys.modules[name] = None  # importing it now fails
+if sys.argv[1] == "report":
+    from legion_ros.recording import report
+    report.DRAWN = report.DRAWN[:1]  # drawing takes seconds
 from legion_ros.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,29 @@ def test_the_page_holds_everything(recorded: Path, tmp_path: Path, capsys: pytes
     assert np.ptp(pixels[..., :3]) > 0.9
 
 
-def test_a_folder_is_a_recording_too(tmp_path: Path) -> None:
+@pytest.fixture
+def draw_only(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Leave out the other pictures, which take seconds."""
+
+    def only(*titles: str) -> None:
+        chosen = tuple(drawn for drawn in DRAWN if drawn[0] in titles)
+        monkeypatch.setattr("legion_ros.recording.report.DRAWN", chosen)
+
+    return only
+
+
+def test_a_folder_is_a_recording_too(tmp_path: Path, draw_only: Callable[..., None]) -> None:
+    draw_only("Timeline")
     write_recording(tmp_path / "bag", steps=10)
     assert cli.main(["report", str(tmp_path / "bag")]) == 0
     assert (tmp_path / "bag" / "bag_0.html").is_file()
 
 
-def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], draw_only: Callable[..., None]
+) -> None:
+    draw_only("Hand path", "Actions", "Latent")
+
     def alter(topic: str, message: Any) -> Any:
         return None if topic in (topics.ACTION, topics.LATENT) else message
 
@@ -100,6 +117,23 @@ def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "Actions: no legion/action in the recording" in told
     assert "Latent: no legion/latent in the recording" in told
     assert "<h3>Hand path</h3>" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_a_recording_without_the_robots_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], draw_only: Callable[..., None]
+) -> None:
+    draw_only("Guard", "Latency")
+
+    def alter(topic: str, message: Any) -> Any:
+        if topic == topics.DIAGNOSTICS:
+            message.status[0].name = "/monitor_node"
+        return None if topic == "lbr/forward_position_controller/commands" else message
+
+    file = write_recording(tmp_path / "run.mcap", steps=10, alter=alter)
+    assert cli.main(["report", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert "Guard: sim2real_node has told of none" in told
+    assert "Latency: no command in the recording answers a joint state" in told
 
 
 def test_one_recording_at_a_time(recorded: Path) -> None:
