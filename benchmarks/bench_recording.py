@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,7 +70,8 @@ def measure(policy: str, seconds: float, rounds: int) -> dict[str, Any]:
     """All figures."""
     without: list[float] = []
     recorded: list[float] = []
-    shares, resident, rates, same, compared = [], [], [], 0, 0
+    shares, resident, rates = [], [], []
+    counts: Counter[str] = Counter()
     with (
         tempfile.TemporaryDirectory() as folder,
         own_domain(),
@@ -91,8 +93,10 @@ def measure(policy: str, seconds: float, rounds: int) -> dict[str, Any]:
                 rates.append((file.stat().st_size - bytes_before) / took)
                 resident.append(sizes(pid).rss_kb / 1024)
             found = replay(Recording.open(file))
-            same += found.actions.same
-            compared += found.actions.compared
+            for name, outcome in (("actions", found.actions), ("observations", found.observations)):
+                counts[f"{name} compared"] += outcome.compared
+                counts[f"{name} the same"] += outcome.same
+                counts[f"{name} not compared"] += sum(outcome.unchecked.values())
     figures: dict[str, Any] = {}
     for name, latencies in (("without", without), ("with", recorded)):
         median, p99 = np.percentile(latencies, (50, 99))
@@ -102,8 +106,7 @@ def measure(policy: str, seconds: float, rounds: int) -> dict[str, Any]:
         "recorder, % of one core": 100 * float(np.mean(shares)),
         "recorder, resident MB": float(np.mean(resident)),
         "file, kB a second": 1e-3 * float(np.mean(rates)),
-        "actions replayed": compared,
-        "of them the same": same,
+        **counts,
     }
 
 
