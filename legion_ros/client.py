@@ -212,18 +212,22 @@ class LegionClient:
     def e_stop(self, engage: bool, timeout_s: float = 20.0) -> None:
         """Engage or clear the emergency stop.
 
-        It is asked for again while there is no answer: a node that was just started again has not heard the first time.
+        It is asked for again while there is no answer or a refusal: a node that was just started again has not heard
+        the first time, or listens for a stop that was engaged before.
         """
         end = time.monotonic() + timeout_s
-        while True:
-            try:
-                answer = self.call(SetBool, topics.E_STOP, SetBool.Request(data=engage), 2.0)
-                break
-            except DeploymentError:
-                if time.monotonic() > end:
-                    raise
-        if not answer.success:
-            raise DeploymentError(f"{topics.E_STOP}: {answer.message}")
+        while (refusal := self._ask_for_stop(engage)) and time.monotonic() < end:
+            self.spin(0.1)
+        if refusal:
+            raise DeploymentError(refusal)
+
+    def _ask_for_stop(self, engage: bool) -> str:
+        """Ask once. Returns what stands against it, '' for nothing."""
+        try:
+            answer = self.call(SetBool, topics.E_STOP, SetBool.Request(data=engage), 2.0)
+        except DeploymentError as error:
+            return str(error)
+        return "" if answer.success else f"{topics.E_STOP}: {answer.message}"
 
     def e_stop_everywhere(self, engage: bool, settle_s: float = 1.0, timeout_s: float = 5.0) -> list[str]:
         """Engage or clear the emergency stop of every deployment in the domain. Returns their services.

@@ -38,8 +38,10 @@ from legion_sim2real.robot import COMMAND_INTERFACES
 from legion_sim2real.sim2real import Command, Sim2Real, Status
 
 NAME = "sim2real_node"
-LISTEN_S = 1.0
-"""A node that starts waits so long for word of a stop that was engaged before."""
+LISTEN_S = 3.0
+"""A node that starts waits so long at most for word of a stop that was engaged before; discovery on a loaded machine
+takes more than a second."""
+LISTENING = "listening for an emergency stop that was engaged before"
 CLOCK_LAG_S = 1.5
 """A simulator's clock leaps by 1 s when it is reset, and its joint state may be heard before."""
 
@@ -118,8 +120,8 @@ class Sim2RealNode(ManagedNode):
         self._sim2real = self._state = self._pending = None
 
     def obstacle(self) -> str | None:
-        if not self._told and self._steady_s() < self._listens_until_s:
-            return "listening for an emergency stop that was engaged before"
+        if self._listens:
+            return LISTENING
         missing = self._controller.missing()
         if missing is not None:
             self._diagnostics.warn(missing, Problem.NO_CONTROLLER)
@@ -137,6 +139,10 @@ class Sim2RealNode(ManagedNode):
 
     # emergency stop
 
+    @property
+    def _listens(self) -> bool:
+        return not self._told and self._steady_s() < self._listens_until_s
+
     def _on_e_stop_topic(self, message: Bool) -> None:
         """Anybody may engage it here. Only the service clears it: who denies a stop is contradicted."""
         assert self._sim2real is not None
@@ -147,12 +153,16 @@ class Sim2RealNode(ManagedNode):
             self._e_stop_publisher.publish(Bool(data=True))
 
     def _on_e_stop_service(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """A stop that is still to be heard of cannot be cleared yet: its word would engage it again."""
+        response.success = request.data or not self._listens
         if request.data:
             self._engage("operator")
+            response.message = "engaged"
+        elif self._listens:
+            response.message = LISTENING
         else:
             self._clear()
-        response.success = True
-        response.message = "engaged" if request.data else "cleared"
+            response.message = "cleared"
         return response
 
     def _engage(self, reason: str) -> None:

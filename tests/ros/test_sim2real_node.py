@@ -221,6 +221,7 @@ def test_an_action_that_comes_twice_or_late_is_obeyed_once(bench: Any) -> None:
 def test_a_stop_that_was_engaged_before_is_heard_before_anything_moves(bench: Any) -> None:
     talk = Talk(bench)
     assert not talk.node.active
+    assert not bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False)).success, "what is not known yet"
     watchdog = Node("watchdog", use_global_arguments=False)
     watchdog.create_publisher(Bool, topics.E_STOP, LATCHED).publish(Bool(data=True))
     bench.add(watchdog)
@@ -229,6 +230,7 @@ def test_a_stop_that_was_engaged_before_is_heard_before_anything_moves(bench: An
         talk.step()
     assert all(np.allclose(command.data, HOME) for command in talk.commands)
     assert bench.until(lambda: talk.value("e_stop") == "True")
+    assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False)).success
 
 
 def test_whoever_denies_a_stop_is_contradicted(bench: Any) -> None:
