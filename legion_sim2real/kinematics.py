@@ -13,6 +13,8 @@ import numpy as np
 from legion_core.description import RobotDescription
 from legion_core.spaces import Vector
 
+IDENTITY = np.eye(6)
+
 
 class Pose(NamedTuple):
     """A pose in the world frame: `position` (3,) in metres and `rotation` (3, 3) whose columns are the frame's axes."""
@@ -22,10 +24,10 @@ class Pose(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A damped least squares solution: joint `velocity` (7,) and the `smallest_singular_value` it met."""
+    """A damped least squares solution: joint `velocity` (7,) and the `damping` it took, 0 away from singularities."""
 
     velocity: Vector
-    smallest_singular_value: float
+    damping: float
 
 
 @cache
@@ -88,8 +90,8 @@ class ArmKinematics:
         return self._tip_pose(), jacobian
 
     def _tip_pose(self) -> Pose:
-        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip).homogeneous
-        return Pose(placement[:3, 3], placement[:3, :3])
+        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip)
+        return Pose(placement.translation, placement.rotation)
 
     def twist(self, q: Vector, velocity: Vector) -> Vector:
         """Velocity (6,) of the tip at `q` (7,) rad and `velocity` (7,) rad/s: m/s, then rad/s, in world axes."""
@@ -144,11 +146,11 @@ def travel(reach: list[float], start: list[float], end: list[float]) -> float:
 
 
 @cache
-def _eigensolver() -> Any:
-    """That of pinocchio's matrices: twice as fast as NumPy's for one as small as this."""
-    from eigenpy import SelfAdjointEigenSolver
+def _eigen() -> Any:
+    """The solvers of pinocchio's matrices: several times as fast as NumPy's for one as small as this."""
+    import eigenpy
 
-    return SelfAdjointEigenSolver
+    return eigenpy
 
 
 def damped_least_squares(
@@ -159,10 +161,12 @@ def damped_least_squares(
     The damping is zero while the Jacobian's smallest singular value is above `threshold` and grows to `max_damping`
     at a singularity (Nakamura and Hanafusa), so that precision is lost only where it would cost speed.
     """
-    solution = _eigensolver()(jacobian.dot(jacobian.T))
+    eigen = _eigen()
+    gram, residual = jacobian.dot(jacobian.T), twist - jacobian.dot(pull)
+    if eigen.LLT(gram - threshold**2 * IDENTITY).info() == eigen.ComputationInfo.Success:  # so all values are above it
+        return Step(pull + eigen.LLT(gram).solve(residual).dot(jacobian), 0.0)
+    solution = eigen.SelfAdjointEigenSolver(gram)
     squares, axes = solution.eigenvalues(), solution.eigenvectors()
-    smallest = math.sqrt(max(float(squares[0]), 0.0))
-    lack = 1.0 - min(smallest / threshold, 1.0)
-    residual = (twist - jacobian.dot(pull)).dot(axes)
-    velocity = pull + axes.dot(residual / (squares + ((lack * max_damping) ** 2 + 1e-12))).dot(jacobian)
-    return Step(velocity, smallest)
+    damping = max_damping * (1.0 - math.sqrt(max(float(squares[0]), 0.0)) / threshold)
+    velocity = pull + axes.dot(residual.dot(axes) / (squares + (damping**2 + 1e-12))).dot(jacobian)
+    return Step(velocity, damping)

@@ -14,6 +14,7 @@ import pytest
 from fuzz_checks import CommandChecks, Record
 
 from legion_sim2real.guard import SafetyGuard
+from legion_sim2real.hand import HandLimits
 from legion_sim2real.motion import JointMotion
 from legion_sim2real.proximity import ProximityWatch
 from legion_sim2real.robot import load_profile
@@ -49,11 +50,12 @@ def test_a_short_run_finds_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("owner", "name", "defect", "limit"),
     [
-        (ProximityWatch, "objection", lambda self, motion, rest, now_s: None, "self-collision|obstacles"),
+        (ProximityWatch, "objection", lambda self, way, now_s: None, "self-collision|obstacles"),
         (JointMotion, "__init__", lambda self, a, j: make_motion(self, a, 1.05 * j), "joint jerk"),
         (JointMotion, "__init__", lambda self, a, j: make_motion(self, 1.05 * a, j), "joint acceleration"),
-        (SafetyGuard, "_share", lambda self, twist: 0.0, "Cartesian speed|turning speed"),
-        (SafetyGuard, "_excess", lambda self, joints: -1.0, "workspace and table"),
+        (HandLimits, "share", lambda self, twist: 0.0, "Cartesian speed|turning speed"),
+        (HandLimits, "too_fast", lambda self, way: False, "Cartesian speed|turning speed"),
+        (HandLimits, "excess_at", lambda self, joints: -1.0, "workspace and table"),
         (SafetyGuard, "check_release", lambda self, *stamps: True, "stop"),
         (
             JointMotion,
