@@ -106,7 +106,9 @@ class _Marker:
         self._handle = self._make(scene, name, _colour(marker), marker)
 
     def _make(self, scene: Any, name: str, colour: tuple[float, float, float], marker: Marker) -> Any:
-        return scene.add_icosphere(name, radius=marker.scale.x / 2, color=colour, opacity=marker.color.a)
+        return scene.add_icosphere(
+            name, radius=marker.scale.x / 2, color=colour, opacity=marker.color.a, subdivisions=1
+        )
 
     def show(self, marker: Marker) -> None:
         place = marker.pose.position

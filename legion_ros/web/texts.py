@@ -10,6 +10,7 @@ from legion_ros.web.state import Health, Line, MissionState, PageState
 
 RED, ORANGE, GREEN, GREY, BLUE = "#c92a2a", "#d9730d", "#2b8a3e", "#868e96", "#1971c2"
 GUARD_COLOURS = {"clear": GREEN, "slow": ORANGE, "hold": ORANGE, "stop": RED}
+MISSION_COLOURS = {"idle": GREY, "paused": ORANGE, "held": ORANGE, "succeeded": GREEN, "failed": RED, "aborted": RED}
 LEVELS = {0: ("well", GREEN), 1: ("warning", ORANGE), 2: ("error", RED), 3: ("silent", RED)}
 STEP_MARKS = {"waiting": "○", "running": "▶", "succeeded": "✓", "failed": "✗", "skipped": "»"}
 
@@ -33,6 +34,8 @@ def banner(state: PageState) -> str:
             chips.append(_chip(f"guard: {state.guard}", GUARD_COLOURS[state.guard]))
         if state.component:
             chips.append(_chip(f"acts as in {state.component}, {state.certainty:.0%} sure", GREY))
+    elif not (state.task or state.e_stop):
+        chips.append(_note("Type below what is to be done."))
     below = f'<div style="height:3.4em;overflow:hidden">{"".join(chips)}</div>'
     return f'<div id="legion-banner" style="padding:0.3em 0.5em 0">{bar}{below}</div>'
 
@@ -56,7 +59,7 @@ def mission(state: MissionState) -> str:
         f' <span style="color:{GREY}">{escape(step.state)}, attempt {step.attempt}, {step.seconds:.1f} s</span></div>'
         for step in state.steps
     )
-    head = f"<b>{escape(state.title or 'no mission')}</b> {_chip(state.state, BLUE)}<div>{escape(state.text)}</div>"
+    head = f"<b>{escape(state.title or 'no mission')}</b> {_chip(state.state, MISSION_COLOURS.get(state.state, BLUE))}<div>{escape(state.text)}</div>"
     return f'<div id="legion-mission" style="padding:0.3em 0.5em;font-size:0.85em">{head}{steps}</div>'
 
 
