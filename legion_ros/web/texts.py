@@ -59,7 +59,8 @@ def mission(state: MissionState) -> str:
         f' <span style="color:{GREY}">{escape(step.state)}, attempt {step.attempt}, {step.seconds:.1f} s</span></div>'
         for step in state.steps
     )
-    head = f"<b>{escape(state.title or 'no mission')}</b> {_chip(state.state, MISSION_COLOURS.get(state.state, BLUE))}<div>{escape(state.text)}</div>"
+    chip = _chip(state.state, MISSION_COLOURS.get(state.state, BLUE))
+    head = f"<b>{escape(state.title or 'no mission')}</b> {chip}<div>{escape(state.text)}</div>"
     return f'<div id="legion-mission" style="padding:0.3em 0.5em;font-size:0.85em">{head}{steps}</div>'
 
 
