@@ -90,7 +90,7 @@ def with_noise(speech: Pcm, snr_db: float, seed: int = 0, pause_s: float = 0.6, 
     rng = np.random.default_rng(seed)
     whole = np.concatenate([silence(pause_s), speech, silence(pause_s)]).astype(np.float64)
     power = float(np.mean(speech.astype(np.float64) ** 2))
-    added = rng.normal(size=len(whole)) if noise == "white" else _babble(len(whole), rng)
+    added: npt.NDArray[np.float64] = rng.normal(size=len(whole)) if noise == "white" else _babble(len(whole), rng)
     return np.clip(whole + np.sqrt(power / 10 ** (snr_db / 10)) * added, -32768, 32767).astype(np.int16)
 
 

@@ -179,5 +179,5 @@ def _rate_hz(sounddevice: Any, device: Any) -> int:
     try:
         sounddevice.check_input_settings(device["index"], channels=1, dtype="int16", samplerate=RATE_HZ)
     except sounddevice.PortAudioError:
-        return round(device["default_samplerate"])
+        return round(float(device["default_samplerate"]))
     return RATE_HZ

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from legion_core.errors import ConfigurationError
-from legion_core.speech.audio import Pcm
+from legion_core.speech.audio import RATE_HZ, Pcm, resampled
 from legion_core.speech.ngram import NgramModel
 from legion_core.speech.pronunciation import pronunciations
 from legion_core.speech.recogniser import Heard, Judge
@@ -21,6 +21,10 @@ INSTALL_HINT = "install it with: pip install 'legion_ros[voice]'"
 HYPOTHESES = 100
 SHARPNESS = 40.0
 """Power of the hypotheses' scores that makes their shares say best who is right (benchmarks/bench_voice.py --curve)."""
+HEARINGS_HZ = (RATE_HZ, 17_600, 14_400)
+"""An utterance is taken as if it came at these rates, one after the other: as other throats would have said it."""
+SURE = 0.7
+"""Confidence at which it is not heard again."""
 FLOOR_DB = 25.0
 """Level of the noise that is added, below the utterance's own."""
 LANGUAGE_WEIGHT = 8.0
@@ -77,14 +81,28 @@ class SphinxRecogniser:
             )
 
     def recognise(self, utterance: Pcm) -> Heard:
-        """The likeliest words among those that mean what the likeliest hypotheses together mean."""
+        """The likeliest words among those that mean what the likeliest hypotheses of all hearings together mean."""
+        heard, shares = Heard("", 0.0), dict[str, float]()
+        for count, rate_hz in enumerate(HEARINGS_HZ, 1):
+            for text, share in self._shares(resampled(utterance, rate_hz)).items():
+                shares[text] = shares.get(text, 0.0) + share
+            if shares:
+                heard = _agreed({text: share / count for text, share in shares.items()}, self._judge)
+            if heard.confidence >= SURE:
+                break
+        return heard
+
+    def _shares(self, utterance: Pcm) -> dict[str, float]:
+        """The hypotheses of one hearing, each with its share of their likelihood."""
         decoder = self._decoder
         decoder.start_utt()
         decoder.process_raw(_in_faint_noise(utterance).tobytes(), full_utt=True)
         decoder.end_utt()
         hypotheses = list(filter(None, islice(decoder.nbest(), HYPOTHESES))) if decoder.hyp() else []
-        scores = {each.hypstr: each.score for each in reversed(hypotheses) if each.hypstr}
-        return _agreed(scores, self._judge) if scores else Heard("", 0.0)
+        scores = {each.hypstr: each.score for each in hypotheses if each.hypstr}
+        best = max(scores.values(), default=1.0)
+        weights = {text: (score / best) ** SHARPNESS for text, score in scores.items()}
+        return {text: weight / sum(weights.values()) for text, weight in weights.items()}
 
 
 class StopSpotter:
@@ -122,16 +140,14 @@ def _in_faint_noise(utterance: Pcm) -> Pcm:
     return np.clip(utterance + noise, -32768, 32767).astype(np.int16)
 
 
-def _agreed(scores: Mapping[str, float], judge: Judge) -> Heard:
+def _agreed(shares: Mapping[str, float], judge: Judge) -> Heard:
     """The likeliest text of the likeliest meaning, and that meaning's share; if none has one, the likeliest text."""
-    best = max(scores.values())
-    weights = {text: (score / best) ** SHARPNESS for text, score in scores.items()}
-    shares: defaultdict[str | None, dict[str, float]] = defaultdict(dict)
-    for text, weight in weights.items():
-        shares[judge(text)][text] = weight / sum(weights.values())
-    meant = [group for meaning, group in shares.items() if meaning]
-    winner = max(meant, key=lambda group: sum(group.values()), default=weights)
-    return Heard(max(winner, key=winner.__getitem__), sum(winner.values()) if meant else 0.0)
+    meanings: defaultdict[str | None, dict[str, float]] = defaultdict(dict)
+    for text, share in shares.items():
+        meanings[judge(text)][text] = share
+    likeliest = max(filter(None, meanings), key=lambda meaning: sum(meanings[meaning].values()), default=None)
+    texts = meanings[likeliest]
+    return Heard(max(texts, key=texts.__getitem__), sum(texts.values()) if likeliest else 0.0)
 
 
 def _dictionary(said: dict[str, list[str]]) -> str:
