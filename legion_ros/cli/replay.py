@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _replay(recording: Recording) -> int:
-    from legion_ros.recording.replay import replay
+    from legion_ros.recording.replay import losses, replay
 
     found = replay(recording)
     outcomes = {"observations": found.observations, "actions": found.actions, "latents": found.latents}
@@ -39,6 +39,8 @@ def _replay(recording: Recording) -> int:
     for outcome in outcomes.values():
         if outcome.first is not None:
             print(f"first difference: {outcome.first}")
+    for topic, count in losses(recording).items():
+        print(f"lost by the recorder: {count} of {topic}")
     print(_verdict(found.equal, list(outcomes.values())))
     return 0 if found.equal else 1
 

@@ -46,6 +46,8 @@ class Bag:
         self._topics: list[dict[str, Any]] = []
         self._schemas: dict[str, int] = {}
         self._counts: Counter[str] = Counter()
+        self.size_bytes = 0
+        """What was on disk at the last `flush`; also where somebody has deleted the file."""
         self._first_ns, self._last_ns = 2**63 - 1, 0
         try:
             if self.folder is not None:
@@ -60,11 +62,6 @@ class Bag:
         # a reader that finds no index at the end of the file must know the format of the QoS all the same
         self.describe("rosbag2", self._rosbag2())
         self.flush()
-
-    @property
-    def size_bytes(self) -> int:
-        """What is on disk."""
-        return self.file.stat().st_size
 
     @property
     def messages(self) -> int:
@@ -109,11 +106,13 @@ class Bag:
     def flush(self) -> None:
         """Close the chunk and hand everything to the operating system: from now on a killed writer loses nothing."""
         self._do(self._writer.flush)
+        self.size_bytes = self._stream.tell()
 
     def close(self) -> None:
         """Write index and metadata."""
         self.describe("rosbag2", self._rosbag2())
         self._do(self._writer.finish)
+        self.size_bytes = self._stream.tell()
         self._do(self._stream.close)
         if self.folder is not None:
             text = yaml.safe_dump({"rosbag2_bagfile_information": self._information()}, sort_keys=False)

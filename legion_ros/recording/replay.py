@@ -140,6 +140,15 @@ def distance(recording: Recording, other: PolicyBundle) -> Distance:
     return Distance(len(apart), median, largest, unchecked)
 
 
+def losses(recording: Recording) -> dict[str, int]:
+    """How many messages of each topic that a replay needs the recorder has missed since it heard the first one."""
+    profile = recording.profile
+    robot = (profile.state_topic, profile.gripper.state)
+    own = (topics.OBJECT, topics.OBJECT2, topics.GOAL, topics.OBSERVATION, topics.OBSERVATION_ORIGIN, topics.ACTION)
+    counts = {topic: recording.lost(topic) for topic in (*robot, *own)}
+    return {topic: count for topic, count in counts.items() if count}
+
+
 def reasons(unchecked: Mapping[str, int]) -> str:
     """Why something was not compared, in words."""
     return "; ".join(f"{count}: {reason}" for reason, count in unchecked.items())

@@ -22,7 +22,7 @@ from legion_core.resources import resource
 from legion_ros import topics
 from legion_ros.cli.main import main
 from legion_ros.recording.recording import Recording
-from legion_ros.recording.replay import Replay, replay
+from legion_ros.recording.replay import Replay, losses, replay
 from legion_ros.stamps import NS_PER_S, to_ns
 
 STEPS = 130
@@ -119,6 +119,8 @@ def test_what_was_lost_is_not_compared(tmp_path: Path) -> None:
         "what it was made of is not in the recording": 1,
     }
     assert dict(found.actions.unchecked) == {"its observation is not in the recording": 1}
+    lost = losses(Recording.open(tmp_path / "run.mcap"))
+    assert lost == {"legion/gripper/state": 1, topics.OBSERVATION: 1, topics.OBSERVATION_ORIGIN: 1}
 
 
 @pytest.mark.parametrize("missing", [range(40), (20, 70)])

@@ -41,7 +41,7 @@ def replayed(path: Path) -> tuple[Recording, Replay]:
     """
     from legion_ros import topics
     from legion_ros.recording.recording import Recording
-    from legion_ros.recording.replay import replay
+    from legion_ros.recording.replay import losses, replay
 
     recording, heard = Recording.open(path), Recording.open(path)
     made_of = (heard.profile.state_topic, heard.profile.gripper.state, topics.OBJECT, topics.GOAL)
@@ -52,7 +52,7 @@ def replayed(path: Path) -> tuple[Recording, Replay]:
         topic.raw = [each for each in topic.raw if each[0] >= since_ns]
     found = replay(heard)
     assert found.equal, (found.observations.first, found.actions.first)
-    lost = sum(recording.lost(name) for name in (*made_of, topics.OBSERVATION, topics.OBSERVATION_ORIGIN))
+    lost = sum(losses(recording).values())
     # the first action may be of an observation from before, the last observation of what came after the end
     assert sum(found.actions.unchecked.values()) <= 1 + lost, found.actions.unchecked
     assert sum(found.observations.unchecked.values()) <= 1 + MOST_OF_ONE * lost, found.observations.unchecked
