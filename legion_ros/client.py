@@ -217,7 +217,7 @@ class LegionClient:
         """
         end = time.monotonic() + timeout_s
         while (refusal := self._ask_for_stop(engage)) and time.monotonic() < end:
-            self.spin(0.1)
+            self.spin(0.3)
         if refusal:
             raise DeploymentError(refusal)
 
