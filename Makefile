@@ -16,8 +16,10 @@ help: ## list the commands
 run: $(READY) ## start the deployment graph in simulation, send the sentence SAY="...", report
 	$(BIN)/legion deploy --instruction "$(SAY)" --once
 
+# The running graph gets the machine to itself.
 test: lint ## lint, type-check and test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/system
+	$(BIN)/python -m pytest tests/system
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -59,6 +59,7 @@ setup(
             *(
                 "pytest",
                 "pytest-timeout",
+                "pytest-xdist",
                 "hypothesis",
                 "mypy",
                 "ruff",

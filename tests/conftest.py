@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from legion_core.bundle import EmbeddingModel, Manifest, PolicyBundle
 from legion_core.inference import Architecture, weight_shapes
@@ -13,6 +14,9 @@ from legion_core.tasks import all_tasks
 
 EMBEDDING_SIZE = 384
 REFUSED = ("open the drawer", "close the door")
+
+settings.register_profile("any_machine", deadline=None)  # how long an example takes says nothing
+settings.load_profile("any_machine")
 
 
 @pytest.fixture(scope="session")

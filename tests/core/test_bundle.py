@@ -184,7 +184,7 @@ def test_not_safetensors(folder: Path) -> None:
     damage=st.sampled_from(["flip", "cut", "insert"]),
     byte=st.integers(1, 255),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_damage_is_a_bundle_error_or_harmless(
     folder: Path, random_bundle: PolicyBundle, file: str, where: float, damage: str, byte: int
 ) -> None:

@@ -450,7 +450,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 
 
 @given(part=st.sampled_from(sorted(FILES)), share=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_file_cut_short_is_named(whole: tuple[Path, dict[str, bytes]], part: str, share: float) -> None:
     folder, contents = whole
     for name, content in contents.items():
@@ -460,7 +460,7 @@ def test_a_file_cut_short_is_named(whole: tuple[Path, dict[str, bytes]], part: s
 
 
 @given(part=st.sampled_from(sorted(FILES)), where=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_damage_is_one_error_or_harmless(
     whole: tuple[Path, dict[str, bytes]], part: str, where: float, value: int
 ) -> None:

@@ -241,7 +241,7 @@ class TestMemoized:
         assert np.all(np.diff(bounds) > -1e-6 * abs(bounds[0]))
         assert run._resp.sum(axis=0) == pytest.approx(1)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(arrays.arrays(np.float64, st.tuples(st.integers(10, 60), st.integers(1, 4)), elements=st.floats(-1e3, 1e3)))
     def test_any_finite_latents(self, z: Vector) -> None:
         fit = make_engine("memoized").fit(z)
@@ -270,7 +270,7 @@ class TestModel:
         ]
         assert bounds[0] == pytest.approx(bounds[1], rel=1e-9)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(count=st.integers(1, 5), size=st.integers(1, 4), seed=st.integers(0, 100))
     def test_warm_start_survives_as_arrays(self, count: int, size: int, seed: int) -> None:
         rng = np.random.default_rng(seed)

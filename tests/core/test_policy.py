@@ -22,7 +22,7 @@ def policy(random_bundle: PolicyBundle) -> LegionPolicy:
 
 
 @given(observation=st.lists(finite, min_size=13, max_size=13))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_finite_observation_gives_a_valid_step(policy: LegionPolicy, observation: list[float]) -> None:
     step = policy.act(observation, policy.bundle.embedding("reach"))
     assert step.action.shape == (4,) and step.action.dtype == np.float32

@@ -171,7 +171,7 @@ WORDS = sorted(Lexicon().vocabulary | {",", ".", "?", "so", "that", "because", "
 LINKS = ["the", "that", "is", "so", "it", "and", ",", ".", "then", "open", "closed", "to", "hand", "drawer", "see"]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(words=st.lists(st.sampled_from(LINKS) | st.sampled_from(WORDS), max_size=12))
 def test_every_sentence_has_an_outcome(interpreter: Interpreter, words: list[str]) -> None:
     assert isinstance(interpreter.understand(" ".join(words)), Tasks | MissionCall | Control | Refused)

@@ -48,7 +48,7 @@ def angle_deg(a, b):
     return np.degrees(Rotation.from_matrix(a.T @ b).magnitude())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(0, 4))
 def test_camera_is_recovered_from_noise_and_outliers(seed, wrong):
     made = Recording(seed, wrong)

@@ -191,7 +191,7 @@ def test_turning_the_base_and_the_cell_changes_nothing(kinematics, joints):
 unit = arrays(float, 7, elements=st.floats(0, 1))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(unit, arrays(float, 7, elements=st.floats(-0.05, 0.05)))
 def test_a_small_motion_changes_the_distance_little(checker, kinematics, fraction, motion):
     q = kinematics.lower + fraction * (kinematics.upper - kinematics.lower)
@@ -200,7 +200,7 @@ def test_a_small_motion_changes_the_distance_little(checker, kinematics, fractio
         assert abs(after - before) <= REACH_M * np.abs(motion).sum() + 1e-5
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(unit, st.floats(0.001, 0.3))
 def test_a_larger_box_is_never_further(kinematics, fraction, margin):
     q = kinematics.lower + fraction * (kinematics.upper - kinematics.lower)

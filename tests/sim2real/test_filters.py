@@ -99,7 +99,7 @@ def test_what_is_not_finite_stays_visible_and_is_not_learned():
     assert one.update(START, 0.02, track, 0.02) == pytest.approx(START)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.tuples(st.floats(-3, 3), st.floats(-3, 3), st.lists(st.floats(-2, 2), min_size=6, max_size=6)),

@@ -115,7 +115,7 @@ def play(arm, watch, event):
         watch.see(command, before)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(script=st.lists(events, min_size=1, max_size=25), slow=st.booleans(), follow=st.sampled_from([0.3, 1.0]))
 def test_whatever_goes_in_comes_out_within_the_limits(make_arm, slow_limits, kinematics, script, slow, follow):
     arm = make_arm(slow_limits if slow else None, follow=follow)
@@ -124,7 +124,7 @@ def test_whatever_goes_in_comes_out_within_the_limits(make_arm, slow_limits, kin
         play(arm, watch, event)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     directions=st.lists(st.tuples(*[st.sampled_from([-1.0, 0.0, 1.0])] * 3), min_size=1, max_size=6),
     periods=st.lists(st.floats(0.002, 0.04), min_size=1, max_size=5),
@@ -147,7 +147,7 @@ def random_velocities(seed, count):
     return np.random.default_rng(seed).uniform(-20, 20, (count, 7))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000), period=st.floats(0.001, 0.08))
 @example(seed=4345, period=0.0703125)  # a joint that turns round passes its margin on the way to a rest inside it
 def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematics, seed, period):
@@ -563,7 +563,7 @@ def test_arm_does_not_reach_into_itself(make_arm, profile, kinematics, home):
     assert checker.nearest(joints).distance_m < limits.self_clearance_m + 0.05
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), rate_hz=st.sampled_from([10.0, 25.0, 50.0, 100.0]))
 @example(seed=400, rate_hz=50.0)  # from one side of an edge to the other
 def test_clearances_are_kept_at_any_rate_of_checks(make_arm, profile, kinematics, home, seed, rate_hz):

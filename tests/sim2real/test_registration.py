@@ -28,7 +28,7 @@ class Scene:
         self.target[:wrong] += away
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(0, 4), st.sampled_from([None, 0.5, 1.0, 2.0]))
 def test_motion_is_recovered_from_noise_and_outliers(seed, wrong, scale):
     scene = Scene(seed, wrong, scale or 1.0)
@@ -46,7 +46,7 @@ def test_motion_is_recovered_from_noise_and_outliers(seed, wrong, scale):
     assert found.residuals == pytest.approx(off)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_exact_points_are_all_used_and_fit_exactly(seed):
     scene = Scene(seed, noise=0.0)
@@ -99,7 +99,7 @@ def test_what_fixes_nothing_is_refused(source, target, message):
         register(source, target)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6), st.sampled_from([(-1, 1, 1), (1, -1, 1), (1, 1, -1)]))
 def test_mirror_images_are_refused_as_such(seed, mirror):
     scene = Scene(seed)
@@ -107,7 +107,7 @@ def test_mirror_images_are_refused_as_such(seed, mirror):
         register(scene.source * mirror, scene.target)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10**6))
 def test_points_on_a_table_are_not_taken_for_their_mirror_image(seed):
     scene = Scene(seed)

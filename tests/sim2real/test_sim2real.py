@@ -108,7 +108,7 @@ def test_lagging_robot_comes_to_rest_at_the_target(make_arm, profile, kinematics
     assert kinematics.forward(arm.joints).position == pytest.approx(command.target_pose.position, abs=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     actions=st.lists(st.tuples(*[st.floats(-1, 1)] * 4), min_size=1, max_size=8),
     lag_s=st.floats(0.0, 0.1),

@@ -55,7 +55,7 @@ def assert_same_bits(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
         assert found[name].tobytes() == array.tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: name != "__metadata__"),
@@ -117,7 +117,7 @@ def test_a_file_cut_short_is_named(folder: Path, name: str, share: float) -> Non
         load(folder)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(FILES), st.integers(0), st.integers(1, 255))
 def test_a_changed_byte_is_found_or_has_no_meaning(name: str, place: int, change: int) -> None:
     with temporary_folder() as parent:

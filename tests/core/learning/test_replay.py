@@ -117,7 +117,7 @@ def temporary_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(KINDS, OPERATIONS)
 def test_any_sequence_of_operations_does_what_the_model_does(kind: Any, operations: list[Any]) -> None:
     with temporary_folder() as folder:
@@ -144,7 +144,7 @@ def test_any_sequence_of_operations_does_what_the_model_does(kind: Any, operatio
             assert_holds(replay, model)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(KINDS, st.lists(st.lists(st.integers(0, 3), max_size=60), max_size=8))
 def test_in_memory_it_does_the_same(kind: Any, batches: list[list[int]]) -> None:
     replay, model, numbers = Replay(None, SPEC, *kind), Model(*kind), itertools.count()
