@@ -91,8 +91,8 @@ class Panel:
             self._latent = gui.add_html("")
         with tabs.add_tab("Plots"):
             zeros = (np.zeros(1),) * 3
-            self._episodes = _plot(gui, zeros, "Distance left (cm), success", ("distance", "success"))
-            self._latencies = _plot(gui, zeros, "Joint state in to command out (ms)", ("median", "99 %"))
+            self._episodes = _plot(gui, zeros, "Distance left (cm), success", ("distance", "success"), 60.0)
+            self._latencies = _plot(gui, zeros, "Joint state in to command out (ms)", ("median", "99 %"), 300.0)
             self._tally = gui.add_html("")
         with tabs.add_tab("Mission"):
             if missions:
@@ -138,13 +138,14 @@ class Panel:
         self._health.content = texts.health(state.health)
 
 
-def _plot(gui: Any, data: tuple[Any, ...], title: str, names: tuple[str, str]) -> Any:
-    """Two curves over the seconds before now, each with a scale of its own where the second is 0 or 1."""
+def _plot(gui: Any, data: tuple[Any, ...], title: str, names: tuple[str, str], span_s: float) -> Any:
+    """Two curves over the `span_s` before now, each with a scale of its own where the second is 0 or 1."""
     own_scale = "y" if names[1] != "success" else "done"
     series = (
         {"label": "s"},
         {"label": names[0], "stroke": texts.BLUE, "width": 2},
         {"label": names[1], "stroke": texts.ORANGE, "width": 2, "scale": own_scale},
     )
-    scales = {"x": {"time": False}, "y": {"auto": True}, "done": {"range": [-0.05, 1.05]}}
+    # a fixed span: viser keeps that of the data which a plot is first drawn with, and this is a single row
+    scales = {"x": {"time": False, "range": [-span_s, 0.0]}, "y": {"auto": True}, "done": {"range": [-0.05, 1.05]}}
     return gui.add_uplot(data=data, series=series, title=title, scales=scales, height=PLOT_HEIGHT)
