@@ -248,7 +248,7 @@ class Sim2Real:
             limits.singular_value_threshold,
             limits.max_damping,
         )
-        if step.damping > 0.0:
+        if step.smallest_singular_value < limits.singular_value_threshold:
             self.guard.note(Intervention.SINGULARITY)
         return step.velocity, jacobian
 
