@@ -94,7 +94,7 @@ class Ears:
             if step.state == SUCCEEDED != was.state:
                 self._state.tally.credit(step.task)
         if now.state not in UNDER_WAY:
-            self._state.tally.see(now.success)
+            self._state.tally.see(now.task, now.success)
 
     def _on_transcript(self, message: String) -> None:
         with suppress(ValueError, KeyError, TypeError):

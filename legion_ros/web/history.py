@@ -20,28 +20,27 @@ class Attempts:
 
 class Tally:
     """Counts attempts and successes by task. A success counts once an attempt, and only after it was seen to be absent:
-    what is said of the attempt before must not count for the next."""
+    what is said of the attempt before must not count for the next. That it is absent may be heard before the task."""
 
     def __init__(self) -> None:
         self.tasks: dict[str, Attempts] = {}
-        self._running = ""
-        self._absent = False
+        self._running = self._undone = ""
 
     def begin(self, task: str) -> None:
         """A task begins; '' ends the one that runs."""
-        self._running, self._absent = task, False
+        self._running = task
         if task:
             self.tasks.setdefault(task, Attempts()).begun += 1
 
-    def see(self, success: bool) -> None:
-        """Whether the running task is done."""
-        if not self._running:
-            return
+    def see(self, task: str, success: bool) -> None:
+        """Whether that task is done."""
         if not success:
-            self._absent = True
-        elif self._absent:
-            self.tasks[self._running].done += 1
+            self._undone = task
+            return
+        if task and task == self._running == self._undone:
+            self.tasks[task].done += 1
             self._running = ""
+        self._undone = ""
 
     def credit(self, task: str) -> None:
         """An attempt at a task that was begun has succeeded, whether it still runs or not."""

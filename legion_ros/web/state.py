@@ -62,6 +62,7 @@ class MissionState:
     title: str = ""
     state: str = ""
     text: str = ""
+    task: str = ""
     success: bool = False
     steps: tuple[MissionStep, ...] = ()
 
@@ -79,7 +80,8 @@ class MissionState:
                 for s in said["steps"]
             )
             title = str(said["title"] or said["mission"])
-            return cls(title, str(said["state"]), str(said["text"]), bool(said["success"]), steps)
+            task = str(said["task"])
+            return cls(title, str(said["state"]), str(said["text"]), task, bool(said["success"]), steps)
         except (KeyError, TypeError) as error:
             raise ValueError(f"not the state of a mission: {error}") from error
 

@@ -245,12 +245,11 @@ def test_replies_task_and_mission_are_told(graph: Graph, page: PageClient) -> No
 def test_successes_are_counted_in_missions_and_of_single_tasks(graph: Graph, page: PageClient) -> None:
     tasks, mission = graph.talk(String, topics.TASK, LATCHED), graph.talk(String, topics.MISSION_STATE, LATCHED)
 
-    def tell(state: str, states: tuple[str, ...], success: bool = False) -> None:
+    def tell(state: str, states: tuple[str, ...], success: bool = False, task: str = "") -> None:
         steps = [
-            {"task": task, "state": each, "attempt": 1, "seconds": 1.0}
-            for task, each in zip("ab", states, strict=False)
+            {"task": each, "state": how, "attempt": 1, "seconds": 1.0} for each, how in zip("ab", states, strict=False)
         ]
-        told = {"mission": "m", "title": "M", "state": state, "step": 0, "steps": steps, "task": "", "text": "x"}
+        told = {"mission": "m", "title": "M", "state": state, "step": 0, "steps": steps, "task": task, "text": "x"}
         mission(String(data=json.dumps({**told, "success": success})))
         page.until(lambda: False, 0.3)
 
@@ -264,10 +263,10 @@ def test_successes_are_counted_in_missions_and_of_single_tasks(graph: Graph, pag
     tell("running", ("succeeded", "running"))
     tell("succeeded", ("succeeded", "succeeded"), success=True)
     begin("c")
-    tell("idle", (), success=False)
-    tell("idle", (), success=True)
+    tell("idle", (), success=False, task="c")
+    tell("idle", (), success=True, task="c")
     begin("c")
-    tell("idle", (), success=True)
+    tell("idle", (), success=True, task="c")
     for task, count in (("a", "1 of 1"), ("b", "1 of 1"), ("c", "1 of 2")):
         shown = f"<td>{task}</td>", f"{count}</td>"
         assert page.until(lambda shown=shown: shown[0] in page.shown("tally") and shown[1] in page.shown("tally"))

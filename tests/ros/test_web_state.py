@@ -30,17 +30,27 @@ STATE = {
 
 def test_a_success_counts_once_an_attempt_and_never_that_of_the_one_before() -> None:
     tally = Tally()
-    tally.see(True)
+    tally.see("push", True)
     tally.begin("push")
-    tally.see(True)  # of what went before
+    tally.see("push", True)  # of what went before
     assert tally.tasks["push"].done == 0
     for success in (False, True, True, False, True):
-        tally.see(success)
+        tally.see("push", success)
+    assert tally.tasks["push"].done == 1
     tally.begin("push")
-    tally.see(False)
+    tally.see("push", False)
     tally.begin("")
-    tally.see(True)
+    tally.see("push", True)
     assert (tally.tasks["push"].begun, tally.tasks["push"].done) == (2, 1)
+
+
+def test_a_task_may_be_said_to_be_undone_before_it_is_said_to_begin() -> None:
+    tally = Tally()
+    tally.begin("reach")
+    tally.see("push", False)
+    tally.begin("push")
+    tally.see("push", True)
+    assert (tally.tasks["reach"].done, tally.tasks["push"].done) == (0, 1)
 
 
 def test_curves_keep_the_newest_rows() -> None:
@@ -74,7 +84,7 @@ def test_a_state_with_wrong_parts_is_read_or_refused(changed: dict[str, object])
 
 def test_nothing_that_was_said_becomes_markup() -> None:
     state = PageState(task=MARKUP, e_stop=True, stop_reason=MARKUP, stop_asked=MARKUP, component=MARKUP)
-    mission = MissionState(MARKUP, MARKUP, MARKUP, False, (MissionStep(MARKUP, MARKUP, 1, 0.0),))
+    mission = MissionState(MARKUP, MARKUP, MARKUP, MARKUP, False, (MissionStep(MARKUP, MARKUP, 1, 0.0),))
     report = Health(MARKUP, 2, MARKUP, (MARKUP,))
     everything = (
         texts.banner(state),
