@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from legion_core.asking import Asking
 from legion_core.config import from_mapping, load_yaml
 from legion_core.errors import ConfigurationError, unknown
+from legion_core.mood import DETERMINERS, NEGATIONS, PERSONS, has_copula, is_command, is_statement, wishes
 from legion_core.words import PUNCTUATION, Words, find, phrases_in, spoken, words_of
 
 LEXICON_FILE = Path(__file__).parent / "data" / "lexicon.yaml"
@@ -21,22 +23,19 @@ OTHER = "other"
 PLACES = frozenset({"goal", "hand", "it"})
 """Things that may be named beside the one a task is about."""
 
-NEGATIONS = frozenset(
-    words_of("not never no nothing none nobody neither nor without instead avoid refrain unless hardly")
-)
-_QUESTIONS = frozenset(words_of("is are was were am did does has had who what where when why how which whose whether"))
-_ASKED = frozenset({"do", "have", "should", "shall", "may", "must"})
-_PERSONS = frozenset(
-    words_of("i he she they we you it there somebody someone nobody everybody everyone my his her their")
-)
-_DETERMINERS = frozenset(words_of("the that this a an your my our its"))
-_COPULAS = frozenset(words_of("is are was were looks seems stays"))
-_WISHES = frozenset(words_of("should must ought needs need be want wants"))
-_MANNERS = (("without",), ("from", "where"))
 _STATES = frozenset({"open", "close"})
-_RELATIVES = frozenset({"that", "which", "where", "what"})
-_REMAINS = frozenset({"leave", "keep"})
-_KEPT = frozenset({"open", "opened", "closed", "shut"})
+_DEFINITE = DETERMINERS - {"a", "an"}
+_MANNERS = (("without",), ("from", "where"))
+_DIRECTIONS = frozenset({"up", "down", "out", "in", "off", "away", "back", "on"})
+_LIGHT = frozenset({"start", "reach", "on", *_DIRECTIONS})
+"""Actions that fit anything: they do not say that a task is not meant."""
+_PREPOSITIONS = frozenset(
+    words_of(
+        "to of onto at by with from for over across along through towards toward above below under between against into"
+    )
+    + words_of("around within upon near beside behind beyond past until till where so that which and")
+)
+_MOTIONS = frozenset({"push", "slide", "lift", "put", "pull"})
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Rule:
     """When words mean a task: it is about `thing` and `does` one of these, and `never` one of those.
 
     An alternative of several words asks for all of them. `alone` are actions that need no thing; `near` are things
-    that may be named as well.
+    that may be named as well. `moves` is what a task carries about: whoever moves something else means another.
     """
 
     thing: str
@@ -52,6 +51,7 @@ class Rule:
     never: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
     near: tuple[str, ...] = ()
+    moves: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,30 @@ class Reading:
     command: bool
     verb_known: bool = True
     """Whether the lexicon knows the first word, which says what to do if it is a command."""
+    moved: frozenset[str] = frozenset()
+    """Things that are the object of a verb of motion."""
 
     def judge(self, rule: Rule) -> bool | None:
         """True: the clause means that task; False: it cannot; None: the words do not tell."""
         others = self.things - {rule.thing} - PLACES - set(rule.near)
-        if not self.command or OTHER in self.actions or others or self._any(rule.never):
+        moves_another = rule.moves and self.moved - {rule.moves, "it"}
+        if not self.command or OTHER in self.actions or others or moves_another or self.mentions(rule.never):
             return False
-        moves_something_else = rule.thing in PLACES and self.strange and "hand" not in self.things
-        if not self.verb_known or moves_something_else:
+        whereto_unknown = (
+            rule.moves and self.strange and not self.things & ({"hand"} if rule.thing in PLACES else {"goal"})
+        )
+        if not self.verb_known or whereto_unknown:
             return None
-        if self._any(rule.alone) and not self.strange and not self.things - {rule.thing, "it"} - set(rule.near):
+        if self.mentions(rule.alone) and not self.strange and not self.things - {rule.thing, "it"} - set(rule.near):
             return True
-        return True if rule.thing in self.things and self._any(rule.does) else None
+        if rule.thing not in self.things:
+            return None
+        if self.mentions(rule.does):
+            return True
+        return False if self.actions - _LIGHT else None
 
-    def _any(self, alternatives: Iterable[str]) -> bool:
+    def mentions(self, alternatives: Iterable[str]) -> bool:
+        """Whether all concepts of one of the alternatives occur."""
         mentioned = self.actions | self.things
         return any(mentioned.issuperset(alternative.split()) for alternative in alternatives)
 
@@ -95,21 +105,22 @@ class Lexicon:
         self.tasks = {name: from_mapping(Rule, rule, f"{file}: {name}") for name, rule in data["tasks"].items()}
         known = {concept for concepts in (*things.values(), *actions.values()) for concept in concepts}
         for name, rule in self.tasks.items():
-            for word in " ".join((rule.thing, *rule.does, *rule.never, *rule.alone, *rule.near)).split():
+            for word in " ".join((rule.thing, *rule.does, *rule.never, *rule.alone, *rule.near, rule.moves)).split():
                 if word not in known:
                     raise ConfigurationError(f"{file}: {name}: " + unknown("concept", word, sorted(known)))
         self._things, self._actions = things, actions
         self._forms: dict[str, str] = data["forms"]
         self._plain = {word for (word,) in phrases_in(data["plain"])}
         self._remarks = phrases_in(data["remarks"])
-        self._wishes = {words_of(wish) for wish in data["wishes"]}
-        courtesies = {words_of(courtesy) for courtesy in data["courtesies"]}
-        self._courtesies = sorted(courtesies | self._wishes, key=lambda words: (-len(words), words))
+        self._surroundings = {word for (word,) in phrases_in(data["surroundings"])}
+        self._verbs = {word for (word,) in phrases_in(data["verbs"])}
+        self._plain |= self._surroundings | self._verbs
+        self._asking = Asking()
         self._longest = max(map(len, (*things, *actions)))
         self._base = cache(self._find_base)
         self.aliases = {alias: word.split() for alias, word in (aliases or {}).items()}
-        listed = (*things, *actions, *self._courtesies, tuple(self._plain), tuple(self._forms), tuple(self.aliases))
-        self.vocabulary: frozenset[str] = frozenset(word for phrase in listed for word in phrase)
+        listed = (*things, *actions, self._asking.vocabulary, self._plain, self._forms, self.aliases)
+        self.vocabulary: frozenset[str] = frozenset(word for words in listed for word in words)
         self.spellings: frozenset[str] = self.vocabulary.union(*(_inflected(phrase) for phrase in actions))
 
     def knows(self, word: str) -> bool:
@@ -122,15 +133,7 @@ class Lexicon:
 
     def without_courtesies(self, words: Words) -> Words:
         """The words that say what is wanted. A clause of courtesies alone stays as it is."""
-        left = words
-        for courtesy in self._courtesies:
-            at = -1
-            while (at := find(left, courtesy, at + 1)) >= 0:
-                rest = left[at + len(courtesy) :]
-                if courtesy not in self._wishes or self._names_something(rest):
-                    left = left[:at] + rest
-                    at -= 1
-        return left if spoken(left) else words
+        return self._asking.stripped(words, self._names_something)
 
     def _names_something(self, words: Words) -> bool:
         """Whether a thing or an action occurs before the next mark."""
@@ -147,22 +150,26 @@ class Lexicon:
         """Whether the word is an action in its base form: how a command begins."""
         return (word,) in self._actions
 
-    def thing_in(self, words: Words, ignored: frozenset[str] = PLACES) -> str | None:
-        """The words that name the first thing a task is about."""
+    def things_in(self, words: Words, ignored: frozenset[str] = PLACES) -> list[str]:
+        """The words that name things, in their order."""
         phrases = self._phrases(tuple(map(self.base, words)))
-        return next((" ".join(each) for _, each in phrases if self._things.get(each, ignored) - ignored), None)
+        return [" ".join(each) for _, each in phrases if self._things.get(each, ignored) - ignored]
 
     def is_remark(self, words: Words) -> bool:
         """Whether the clause only leads to what is asked for: "it is cold", "see that button", "the rain comes in"."""
         if is_statement(words) or any(words[: len(remark)] == remark for remark in self._remarks):
             return True
-        if words[0] not in _DETERMINERS | _PERSONS or len(words) < 3:
+        if has_copula(words) and self._begins_with_a_name(words):
+            return True
+        if words[0] in ("is", "are") or (NEGATIONS & set(words) and words[0] in DETERMINERS):
+            return True  # "window must be open, is too hot", "the plug should not be in there, pull it"
+        if words[0] not in DETERMINERS | PERSONS or len(words) < 3:
             return False
-        own = words[0] in ("i", "we")  # "I want to fill a bucket" is what the operator does then
-        wished = not own and _WISHES & set(words)
         reading = self.read(words)
+        if words[0] in ("i", "we", "my", "our"):  # "I want to fill a bucket" is what the operator does then
+            return not any(reading.judge(rule) for rule in self.tasks.values())
         complains = reading.strange and not reading.actions and ELSEWHERE not in reading.things
-        return not wished and bool(complains or not reading.things - ({ELSEWHERE} if own else set()))
+        return not wishes(words) and bool(complains or not reading.things)
 
     def actions_in(self, words: Words) -> Words:
         """The words that say what is to be done."""
@@ -170,23 +177,49 @@ class Lexicon:
 
     def read(self, clause: Sequence[str]) -> Reading:
         """What the words of one clause, courtesies left out, mention."""
-        bases = self._without_purpose(tuple(self.base(word) for word in _without_manner(spoken(clause))))
+        said = _without_manner(spoken(clause))
+        command = is_command(said) and not (has_copula(said) and self._begins_with_a_name(said))
+        return self._scan(self._without_purpose(tuple(map(self.base, said))), command)
+
+    def _scan(self, bases: Words, command: bool = True) -> Reading:
+        """What words in base form mention."""
         words = self._without_moves_of_hand(self._without_descriptions(bases))
         if not any((word,) in self._actions for word in words):
             words = bases  # "an open window, please" wants what it describes
+        objects = dict(self._objects(words))
         things: set[str] = set()
         actions: set[str] = set()
         strange = []
         for at, phrase in self._phrases(words):
             things |= self._things.get(phrase, frozenset())
-            actions |= self._actions.get(phrase, frozenset())
+            if not (phrase in self._things and at and words[at - 1] in _DEFINITE):  # "the tap" is no press
+                actions |= self._actions.get(phrase, frozenset())
             unknown = not self._means(phrase) and phrase[0] not in self._plain | NEGATIONS
             if unknown and (at == 0 or not self._describes(words[at : at + 2])):
                 strange.append(phrase[0])
+        things |= {ELSEWHERE} & set().union(*objects.values())
         if things - {"goal", "it"}:
             things.discard("it")  # it is what was named
-        command = is_command(_without_manner(spoken(clause)))
-        return Reading(frozenset(things), frozenset(actions), tuple(strange), command, strange[:1] != [*words[:1]])
+        moved = frozenset().union(*(named for verb, named in objects.items() if self._actions[(verb,)] & _MOTIONS))
+        known = strange[:1] != [*words[:1]]
+        return Reading(frozenset(things), frozenset(actions), tuple(strange), command, known, moved)
+
+    def _objects(self, words: Words) -> Iterator[tuple[str, frozenset[str]]]:
+        """Each action and what follows it at once, as its object does: the marker in "move the red marker away"."""
+        for at, word in enumerate(words):
+            if (word,) not in self._actions or word in _PREPOSITIONS | _DIRECTIONS:
+                continue
+            start = next((i for i in range(at + 1, len(words)) if words[i] not in _DIRECTIONS), len(words))
+            end = next((i for i in range(start, len(words)) if words[i] in _PREPOSITIONS | _DIRECTIONS), len(words))
+            named = [self._things[each] for _, each in self._phrases(words[start:end]) if each in self._things]
+            if named:
+                yield word, named[-1]
+            elif self._surroundings & set(words[start:end]):
+                yield word, frozenset({ELSEWHERE})
+
+    def _begins_with_a_name(self, words: Words) -> bool:
+        """Whether no verb comes first: "papers" in "papers are blowing around"."""
+        return words[0] not in self._verbs and not self.is_action(words[0]) and not wishes(words)
 
     def _phrases(self, words: Words) -> Iterator[tuple[int, Words]]:
         """The longest phrases with a meaning, and the words between them, with their places."""
@@ -204,7 +237,7 @@ class Lexicon:
                 continue
             thing = self._things.get(tuple(kept[at + 1 : at + 2]), PLACES)
             described = not thing & {"goal", "it"} and (kept[at],) not in self._things
-            if kept[at - 1] in _DETERMINERS and described and (kept[at],) in self._actions:
+            if kept[at - 1] in DETERMINERS and described and (kept[at],) in self._actions:
                 del kept[at]
             elif at >= 2 and kept[at - 2] in ("that", "which") and kept[at - 1] in ("is", "was"):
                 del kept[at - 2 : at + 1 if kept[at] in _STATES | self._plain else at]
@@ -215,24 +248,30 @@ class Lexicon:
         moves = list(words)
         for at, word in enumerate(words[:-2]):
             behind = next((n for n in range(at + 1, len(words)) if words[n] not in self._plain), at)
-            hand = self._things.get(words[behind : behind + 1]) == frozenset({"hand"}) and words[at + 1] in _DETERMINERS
+            hand = self._things.get(words[behind : behind + 1]) == frozenset({"hand"}) and words[at + 1] in DETERMINERS
             if hand and self._actions.get((word,), frozenset()) & {"lift", "put"}:
                 moves[at] = "reach"
         return tuple(moves)
 
     def _without_purpose(self, words: Words) -> Words:
         """Leave out the end of "turn on the tap to rinse a cup": what the operator does then."""
-        for at in range(3, len(words) - 1):
-            if words[at] == "to" and self._actions.get(words[at + 1 : at + 2]) == frozenset({OTHER}):
-                before, after = self._about(words[:at]), self._about(words[at:])
-                if before and after <= before:
-                    return words[:at]
-        return words
+        ends = (at for at in range(2, len(words) - 1) if self._is_purpose(words[:at], words[at:]))
+        return words[: next(ends, len(words))]
 
-    def _about(self, words: Words) -> frozenset[str]:
-        """The things tasks are about that the words name."""
-        named = (self._things.get((word,), frozenset()) for word in words)
-        return frozenset().union(*named) - PLACES - {ELSEWHERE}
+    def _is_purpose(self, before: Words, words: Words) -> bool:
+        """Whether the words behind a complete command only tell what it is good for."""
+        first, second = words[:2]
+        if first == "to" and (
+            (second,) in self._things.keys() - self._actions or second in DETERMINERS | self._plain - self._verbs
+        ):
+            return False
+        if first not in ("to", "for"):
+            return False
+        purpose, reading = self._scan(words), self._scan(before)
+        return any(
+            reading.judge(rule) and not purpose.things & {rule.thing, "it", "goal"} and not purpose.mentions(rule.never)
+            for rule in self.tasks.values()
+        )
 
     def _describes(self, words: Words) -> bool:
         """Whether an unknown word is but an adverb, or an adjective of the known thing after it."""
@@ -244,32 +283,6 @@ class Lexicon:
     def _find_base(self, word: str) -> str:
         form = next((form for form in _base_forms(word) if form in self.vocabulary), word)
         return self._forms.get(form, form)
-
-
-def is_command(words: Words) -> bool:
-    """Whether the clause asks for something to be done: no negation, no question, no report, no condition."""
-    if not words or NEGATIONS & set(words) or "if" in words:
-        return False
-    first, second = words[0], words[1] if len(words) > 1 else ""
-    if first in _REMAINS and words[-1] in _KEPT:
-        return False
-    if first in _QUESTIONS or (first in _ASKED and second in _PERSONS):
-        return False
-    return not is_statement(words)
-
-
-def is_statement(words: Words) -> bool:
-    """Whether the clause tells how things are: "it is cold", "the drawer is open", "I opened the window"."""
-    if not words or _WISHES & set(words):
-        return False
-    if words[0] in _PERSONS and words[0] != "you":
-        return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS or words[1].endswith("s")
-    if words[0] in ("to", "no") or words[:2] == ("let", "me"):
-        return True
-    if words[0] not in _DETERMINERS:
-        return False
-    verbs = [at for at, word in enumerate(words[:-1]) if word in _COPULAS and words[at - 1] not in _RELATIVES]
-    return any(at < 6 for at in verbs) or (words[-1] in _COPULAS and len(words) <= 4)
 
 
 def _without_manner(words: Words) -> Words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from legion_core.mood import is_statement
 from legion_core.words import PUNCTUATION, Words, find, spoken, words_of
 
 IsAction = Callable[[str], bool]
@@ -26,7 +27,9 @@ _BEFORE_THAT = tuple(
 _AFTER = frozenset({"after", "once", "when", "having"})
 _BECAUSE = frozenset({"because", "since", "as"})
 _SUBORDINATING = _AFTER | _BECAUSE | {"before"}
-_COPULAS = frozenset({"is", "are", "was", "has", "been"})
+_AUXILIARIES = frozenset({"is", "are", "was", "has", "been", "have", "had", "you"})
+_OTHERS = frozenset({"i", "he", "she", "they", "we", "somebody", "someone", "anybody"})
+_STATES = frozenset({"open", "opened", "closed", "shut", "out", "in", "on", "down", "pressed", "unplugged"})
 _SAME_AS = (
     (("as", "soon", "as"), "once"),
     (("prior", "to"), "before"),
@@ -46,6 +49,7 @@ _REASONS = tuple(
         *("as it", "as i", "as we", "as there", "as the"),
     )
 )
+_GOING_ON = frozenset({"to", "onto", "into", "towards", "toward", "until", "till", "from", "with", "without", "by"})
 _JOINTS = frozenset({",", "and", "but", "plus", "also"})
 _EDGES = (
     PUNCTUATION
@@ -91,8 +95,12 @@ def _with_subordinate(word: str, clause: Words, main: Words, is_action: IsAction
     """Before, after or because of `clause`, `main`."""
     if word in _BECAUSE:
         return _ordered(main, is_action)
+    if is_statement(main) or (
+        word != "before" and clause[:1] and clause[0] in _OTHERS
+    ):  # nothing that could be done first
+        return [(*_trimmed(main), word, *clause)]
     # "once the drawer is closed" asks for it to be closed
-    wanted = _ordered(tuple(each for each in clause if each not in _COPULAS), is_action)
+    wanted = _ordered(tuple(each for each in clause if each not in _AUXILIARIES), is_action)
     then = _ordered(main, is_action)
     return then + wanted if word == "before" else wanted + then
 
@@ -106,6 +114,8 @@ def joined(clause: Words, is_action: IsAction) -> list[Words]:
         if at > 0 and is_reason(clause[at:]):
             reason = True
             parts.append([word])
+        elif word in _JOINTS and "".join(clause[at + 1 : at + 2]) in _GOING_ON and parts[-1]:
+            continue  # "lift it off the table and to the goal"
         elif word in _JOINTS and (not reason or (begins and word == ",")):
             reason = False
             parts.append([])
@@ -118,8 +128,9 @@ def joined(clause: Words, is_action: IsAction) -> list[Words]:
 
 
 def is_reason(part: Words) -> bool:
-    """Whether it tells why: "because it is cold", "so that I can see"."""
-    return any(part[: len(reason)] == reason for reason in _REASONS)
+    """Whether it tells why: "because it is cold", "so that I can see", but not the result: "so that it is shut"."""
+    result = part[0] == "so" and "it" in part and part[-1] in _STATES
+    return not result and any(part[: len(reason)] == reason for reason in _REASONS)
 
 
 def _around_connective(words: Words, is_action: IsAction) -> list[Words]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,7 +15,8 @@ from legion_core.control import VOCABULARY, Control, control_of, releases_emerge
 from legion_core.embedding import InstructionEncoder
 from legion_core.familiarity import Familiarity
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
-from legion_core.lexicon import NEGATIONS, PLACES, Lexicon, Reading, Rule
+from legion_core.lexicon import PLACES, Lexicon, Reading, Rule
+from legion_core.mood import NEGATIONS
 from legion_core.phrases import Phrases
 from legion_core.spaces import Float32
 from legion_core.spelling import Speller
@@ -32,13 +34,18 @@ _AGAIN = frozenset({"again", "twice", "more"})
 
 @dataclass(frozen=True)
 class Tasks:
-    """Tasks to do one after the other; `similarity` is that of the least certain one."""
+    """Tasks to do one after the other; `similarity` is that of the least certain one.
+
+    `remarks` were said beside them and ask for nothing: an operator should see what was not taken as a command.
+    """
 
     names: tuple[str, ...]
     similarity: float = 1.0
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{', then '.join(self.names)} (similarity {self.similarity:.2f})"
+        remarks = "; taken as a remark: " + ", ".join(map(repr, self.remarks)) if self.remarks else ""
+        return f"{', then '.join(self.names)} (similarity {self.similarity:.2f}){remarks}"
 
 
 @dataclass(frozen=True)
@@ -161,37 +168,39 @@ class Interpreter:
         if any(stops):
             return Control.STOP
         parts = self._filled([part for group in groups for part in group])
-        only_remarks = all(self._leads(part) for part in parts)
+        remarks = [part for part in parts if self._leads(part)]
+        if len(remarks) == len(parts):
+            remarks = []
+        left_out = {id(part) for part in (*remarks, *self._approaches(parts))}
         found: list[Resolution] = []
         last: _Part | None = None
         for group in groups:
-            mine, parts = parts[: len(group)], parts[len(group) :]
-            if all(self._leads(part) for part in mine) and not only_remarks:
+            mine, parts = [part for part in parts[: len(group)] if id(part) not in left_out], parts[len(group) :]
+            if not mine:
                 continue
             resolved = self._clause(mine, words)
-            if parts and len(mine) == 1 and self._approaches(mine[0], parts[0]):
-                continue
             if isinstance(resolved, Refused):
                 return resolved
-            if last and found and resolved and resolved[0].task == found[-1].task and self._goes_on(last, mine[0]):
-                resolved = resolved[1:]
-            found += resolved
-            last = mine[-1]
+            for part, resolution in resolved:
+                if not (last and self._goes_on(last, found[-1], part, resolution)):
+                    found.append(resolution)
+                last = part
         if not found:
             return self._refusal(words, words, self._resolve(words))
-        return Tasks(tuple(str(r.task) for r in found), min(r.score for r in found))
+        names, similarity = tuple(str(r.task) for r in found), min(r.score for r in found)
+        return Tasks(names, similarity, tuple(text_of(part.said) for part in remarks))
 
-    def _clause(self, parts: Sequence[_Part], sentence: Words) -> list[Resolution] | Refused:
+    def _clause(self, parts: Sequence[_Part], sentence: Words) -> list[tuple[_Part, Resolution]] | Refused:
         """The tasks of what "and" and commas join: together one task, or one a part."""
-        asked = [part for part in parts if not self._leads(part) and not _says_nothing(part)] or list(parts)
+        asked = [part for part in parts if not _says_nothing(part)] or list(parts)
         each = [self._resolve(part.words) for part in asked]
         asked, each = _without_causes(asked, each)
         asked, each = self._without_warnings(asked, each)
         lost = [i for i, resolution in enumerate(each) if resolution.task is None]
         if len(asked) > 1 and all(self._prepares(asked[i]) for i in lost) and not self._several(asked):
-            whole = self._resolve(tuple(word for part in asked for word in (*part.said, "and"))[:-1])
-            if whole.task is not None:
-                return [whole]
+            whole = tuple(word for part in asked for word in (*part.said, "and"))[:-1]
+            if (together := self._resolve(whole)).task is not None:
+                return [(_Part(whole, whole, self._lexicon.read(whole)), together)]
         if not lost:
             return _merged(asked, each)
         return self._refusal(asked[lost[0]].said, sentence, each[lost[0]])
@@ -218,23 +227,31 @@ class Interpreter:
 
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
-        return is_reason(part.said) or (spoken(part.said) not in self._exact and self._lexicon.is_remark(part.said))
+        return is_reason(part.said) or (not self._exact.get(spoken(part.said)) and self._lexicon.is_remark(part.said))
 
-    def _approaches(self, part: _Part, after: _Part) -> bool:
-        """Whether a part only brings the hand to the thing of the next one."""
-        things, only_moves = part.reading.things - {"it"}, part.reading.actions <= {"reach", "up", "down", "put"}
-        return (
-            only_moves
-            and "hand" in things
-            and "goal" not in things
-            and (things - PLACES <= after.reading.things or "it" in after.reading.things)
-        )
+    def _approaches(self, parts: Sequence[_Part]) -> list[_Part]:
+        """Parts that only move the hand, or bring it to the thing of the next one: "get over to the drawer"."""
+        return [part for part, after in itertools.pairwise(parts) if self._approaches_thing(part, after)]
 
-    def _goes_on(self, before: _Part, part: _Part) -> bool:
+    def _approaches_thing(self, part: _Part, after: _Part) -> bool:
+        reading = self._lexicon.read(part.said)
+        things = reading.things - {"it"}
+        if not reading.command or not things or "goal" in things or "other" in reading.actions or reading.strange:
+            return False
+        meant = after.reading.things
+        goes = reading.actions <= {"reach", "slide", "up", "down", "put", "start"} and not reading.moved - {"hand"}
+        return things == {"hand"} or (goes and (things - PLACES <= meant or "it" in meant))
+
+    def _goes_on(self, before: _Part, task: Resolution, part: _Part, found: Resolution) -> bool:
         """Whether a part completes the task of the one before it, as "then put it there" does."""
         verbs = {*map(self._lexicon.base, self._lexicon.actions_in(part.said))}
-        same = verbs & {*map(self._lexicon.base, self._lexicon.actions_in(before.said))}
-        return bool(_PRONOUNS & set(part.said)) and not same and not _AGAIN & set(part.said)
+        repeats = verbs & {*map(self._lexicon.base, self._lexicon.actions_in(before.said))}
+        if repeats or _AGAIN & set(part.said) or not _PRONOUNS & {*part.said, *before.said}:
+            return False
+        rule = self._lexicon.tasks.get(str(task.task))
+        if rule is None:
+            return found.task == task.task
+        return self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
 
     def _several(self, parts: Sequence[_Part]) -> bool:
         """Whether the words of the parts, as they were said, name more than one task, or one again."""
@@ -260,22 +277,35 @@ class Interpreter:
             full = words = words[1:] if words[:1] == ("so",) and not is_reason(words) else words
             if self._exact.get(spoken(words)):
                 pass
-            elif reading.actions and not reading.things - PLACES:
-                thing = self._thing_near(said, (*before, *after))
-                complete = any(reading.judge(rule) for rule in self._lexicon.tasks.values())
-                full = _with_thing(words, thing) if thing and not complete else words
+            elif (
+                (reading.actions or "hand" in reading.things)
+                and not reading.things - PLACES
+                and not self._complete(words, reading)
+            ):
+                full = self._with_antecedent(words, [said[i] for i in (*before, *after)])
             elif reading.things - PLACES and not reading.actions and not reading.strange:
                 verbs = next((v for i in before if (v := self._lexicon.actions_in(said[i]))), ())
                 full = (*verbs, *words)
             parts.append(_Part(said[at], full, self._lexicon.read(full)))
         return parts
 
-    def _thing_near(self, said: Sequence[Words], order: Sequence[int]) -> str | None:
-        """What a pronoun stands for: the thing of the first part that names one, or else the goal."""
-        for ignored in (PLACES, PLACES - {"goal"}):
-            if named := [thing for i in order if (thing := self._lexicon.thing_in(said[i], ignored))]:
-                return named[0]
-        return None
+    def _complete(self, words: Words, reading: Reading) -> bool:
+        """Whether nothing was left out: the words name a task, or move the hand."""
+        moves_hand = "hand" in reading.things and not _PRONOUNS & set(words)
+        return moves_hand or any(reading.judge(rule) for rule in self._lexicon.tasks.values())
+
+    def _with_antecedent(self, words: Words, others: Sequence[Words]) -> Words:
+        """The clause with what its pronoun stands for: the first thing around it that makes it a task, or the first."""
+        named = [
+            each
+            for ignored in (PLACES, PLACES - {"goal"})
+            for said in others
+            for each in self._lexicon.things_in(said, ignored)
+        ]
+        filled = [_with_thing(words, thing) for thing in named]
+        readings = map(self._lexicon.read, filled)
+        tasks = [full for full, reading in zip(filled, readings, strict=True) if self._complete(full, reading)]
+        return next(iter((*tasks, *filled)), words)
 
     def _resolve(self, words: Words) -> Resolution:
         said = spoken(words)
@@ -323,10 +353,10 @@ def _with_thing(words: Words, thing: str) -> Words:
     return (*words[:at], "the", *thing.split(), *words[at + 1 :])
 
 
-def _merged(parts: Sequence[_Part], each: Sequence[Resolution]) -> list[Resolution]:
+def _merged(parts: Sequence[_Part], each: Sequence[Resolution]) -> list[tuple[_Part, Resolution]]:
     """One resolution for neighbours that mean the same task, unless it is asked for again."""
-    kept: list[Resolution] = []
+    kept: list[tuple[_Part, Resolution]] = []
     for part, resolution in zip(parts, each, strict=True):
-        if not kept or kept[-1].task != resolution.task or _AGAIN & set(part.said):
-            kept.append(resolution)
+        if not kept or kept[-1][1].task != resolution.task or _AGAIN & set(part.said):
+            kept.append((part, resolution))
     return kept
