@@ -35,13 +35,13 @@ def faults(seed=SEED, episodes=EPISODES):
 
 def test_a_short_run_finds_nothing(tmp_path):
     results = tmp_path / "fuzz.json"
-    command = [sys.executable, str(BENCHMARKS / "fuzz_bridge.py"), str(results), "--ticks", "20000", "--seed", "11"]
+    command = [sys.executable, str(BENCHMARKS / "fuzz_bridge.py"), str(results), "--ticks", "12000", "--seed", "11"]
     done = subprocess.run([*command, "--processes", "1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     data = json.loads(results.read_text())
-    assert data["ticks"] >= 20_000
+    assert data["ticks"] >= 12_000
     assert data["violations"] == []
-    assert data["malformed_configurations"] >= 1000
+    assert data["malformed_configurations"] >= 500
     assert {"slow", "hold", "stop", "clear"} == set(data["levels"])
     assert {"obstacle", "self_collision", "workspace", "joint_position", "tracking_error"} <= set(data["interventions"])
     assert data["most_used_share_of_limit"]["joint jerk"] > 0.99
