@@ -16,6 +16,8 @@ STATE_PERIODS = 2
 """In simulated time a command is timed by the newest state, which is so much newer at most than the one it answers."""
 STATE_AGE_S = 0.1
 """A restart begins with a posture measured this shortly before it."""
+LATE_STATE_AGE_S = 1.0
+"""The same in simulated time, where a loaded machine may take that long on the way from measurement to command."""
 RESTART_RAD = 0.03
 """What the arm may have moved on since the measurement that a restart begins with."""
 
@@ -77,6 +79,7 @@ def _beyond(excess: np.ndarray, text: str) -> list[str]:
 def _distance(recorder: Recorder, command: Sample) -> float:
     """How far a command is from the nearest posture measured shortly before it, rad."""
     end = bisect_right(recorder.joints, command.seen_s, key=lambda sample: sample.seen_s)
-    begin = bisect_left(recorder.joints, command.seen_s - STATE_AGE_S, key=lambda sample: sample.seen_s)
+    age_s = STATE_AGE_S if recorder.exact else LATE_STATE_AGE_S
+    begin = bisect_left(recorder.joints, command.seen_s - age_s, key=lambda sample: sample.seen_s)
     away = (float(np.abs(sample.positions - command.positions).max()) for sample in recorder.joints[begin:end])
     return min(away, default=math.inf)
