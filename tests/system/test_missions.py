@@ -93,5 +93,6 @@ def test_it_goes_on_after_a_pause_and_after_its_node_was_killed(scene: Scene) ->
     scene.starter["mission_node"].signal(signal.SIGKILL)
     assert scene.wait(mission=MISSION, state="paused", task="", step=1), scene.missions.newest
     assert "interrupted in step 2 of 3: drawer-close" in scene.missions.newest["text"]
-    assert scene.client.say("continue").accepted
+    # language_node may hear later than this operator that there is a mission again
+    assert scene.client.wait(lambda: scene.client.say("continue").accepted, WAIT_S)
     assert scene.wait(state="succeeded"), scene.missions.newest
