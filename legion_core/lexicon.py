@@ -43,7 +43,8 @@ class Rule:
     """When words mean a task: it is about `thing` and `does` one of these, and `never` one of those.
 
     An alternative of several words asks for all of them. `alone` are actions that need no thing; `near` are things
-    that may be named as well. `moves` is what a task carries about: whoever moves something else means another.
+    that may be named as well. `moves` is what a task carries about: whoever moves something else means another. In
+    `never`, several words are about what is done to the thing with something else, as "put in" is.
     """
 
     thing: str
@@ -69,9 +70,10 @@ class Reading:
 
     def judge(self, rule: Rule) -> bool | None:
         """True: the clause means that task; False: it cannot; None: the words do not tell."""
+        never = [each for each in rule.never if " " not in each or rule.thing not in self.moved]
         others = self.things - {rule.thing} - PLACES - set(rule.near)
         moves_another = rule.moves and self.moved - {rule.moves, "it"}
-        if not self.command or OTHER in self.actions or others or moves_another or self.mentions(rule.never):
+        if not self.command or OTHER in self.actions or others or moves_another or self.mentions(never):
             return False
         whereto_unknown = (
             rule.moves and self.strange and not self.things & ({"hand"} if rule.thing in PLACES else {"goal"})
@@ -261,17 +263,18 @@ class Lexicon:
     def _is_purpose(self, before: Words, words: Words) -> bool:
         """Whether the words behind a complete command only tell what it is good for."""
         first, second = words[:2]
-        if first == "to" and (
-            (second,) in self._things.keys() - self._actions or second in DETERMINERS | self._plain - self._verbs
-        ):
-            return False
-        if first not in ("to", "for"):
+        no_verb = (second,) in self._things.keys() - self._actions or second in DETERMINERS | self._plain - self._verbs
+        if first not in ("to", "for") or (first == "to" and no_verb):
             return False
         purpose, reading = self._scan(words), self._scan(before)
-        return any(
-            reading.judge(rule) and not purpose.things & {rule.thing, "it", "goal"} and not purpose.mentions(rule.never)
-            for rule in self.tasks.values()
-        )
+
+        def apart(rule: Rule) -> bool:
+            """Whether the purpose is about something else than the task, and does not say where to move what."""
+            whereto = rule.moves and "goal" not in reading.things
+            undoes = purpose.mentions(set(rule.never) - _DIRECTIONS)
+            return not whereto and not undoes and not purpose.things & {rule.thing, "it", "goal"}
+
+        return any(reading.judge(rule) and apart(rule) for rule in self.tasks.values())
 
     def _describes(self, words: Words) -> bool:
         """Whether an unknown word is but an adverb, or an adjective of the known thing after it."""

@@ -37,12 +37,12 @@ def is_statement(words: Words) -> bool:
     """Whether the clause tells how things are: "it is cold", "the drawer is open", "I opened the window"."""
     if not words:
         return False
-    if words[0] in PERSONS and (_is_past(words[1:4]) or words[:2] == ("there", "is")):
+    if words[:2] == ("there", "is") or (words[0] in PERSONS - {"it"} and _is_past(words[1:4])):
         return True
     if wishes(words):
         return False
     if words[0] in PERSONS and words[0] != "you":
-        return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS or words[1].endswith("s")
+        return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS | {"would"} or words[1].endswith("s")
     if words[0] == "no" or words[:2] == ("let", "me"):
         return True
     if words[0] == "to":  # "to rinse a cup", but not "to the goal"
@@ -74,4 +74,4 @@ def _is_past(verb: Words) -> bool:
 
 def _remains(words: Words) -> bool:
     """Whether something is to stay as it is: "leave the door open", "the window must stay closed"."""
-    return bool(_REMAINS & set(words)) and words[-1] in _STATES and not {"until", "till"} & set(words)
+    return bool(_REMAINS & set(words)) and words[-1] in _STATES and not {"until", "till", "to"} & set(words)

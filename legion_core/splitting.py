@@ -129,7 +129,7 @@ def joined(clause: Words, is_action: IsAction) -> list[Words]:
 
 def is_reason(part: Words) -> bool:
     """Whether it tells why: "because it is cold", "so that I can see", but not the result: "so that it is shut"."""
-    result = part[0] == "so" and "it" in part and part[-1] in _STATES
+    result = part[0] == "so" and {"is", "it"} & set(part) and part[-1] in _STATES
     return not result and any(part[: len(reason)] == reason for reason in _REASONS)
 
 

@@ -234,13 +234,16 @@ class Interpreter:
         return [part for part, after in itertools.pairwise(parts) if self._approaches_thing(part, after)]
 
     def _approaches_thing(self, part: _Part, after: _Part) -> bool:
+        """Whether a part is a gesture of the hand, or goes to or takes hold of what the next one is about."""
         reading = self._lexicon.read(part.said)
         things = reading.things - {"it"}
         if not reading.command or not things or "goal" in things or "other" in reading.actions or reading.strange:
             return False
         meant = after.reading.things
         goes = reading.actions <= {"reach", "slide", "up", "down", "put", "start"} and not reading.moved - {"hand"}
-        return things == {"hand"} or (goes and (things - PLACES <= meant or "it" in meant))
+        takes = _PREPARATIONS & set(part.said) and reading.actions <= {"reach", "lift"}
+        leads_there = (goes or takes) and (things - PLACES <= meant or "it" in meant)
+        return things == {"hand"} or bool(leads_there)
 
     def _goes_on(self, before: _Part, task: Resolution, part: _Part, found: Resolution) -> bool:
         """Whether a part completes the task of the one before it, as "then put it there" does."""
@@ -298,7 +301,7 @@ class Interpreter:
         """The clause with what its pronoun stands for: the first thing around it that makes it a task, or the first."""
         named = [
             each
-            for ignored in (PLACES, PLACES - {"goal"})
+            for ignored in (PLACES, PLACES - {"goal"}, PLACES - {"hand"})
             for said in others
             for each in self._lexicon.things_in(said, ignored)
         ]

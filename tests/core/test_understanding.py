@@ -87,6 +87,12 @@ def test_every_sentence_of_the_bundle_means_its_task(interpreter: Interpreter, s
         ("close the window before the rain comes in", ("window-close",)),
         ("bring your hand down behind the puck, then push it to the goal", ("push",)),
         ("turn on teh tap so that I can rinse a cup", ("faucet-open",)),
+        ("slide the window over so that it's shut", ("window-close",)),
+        ("someone has to press the button, you do it", ("button-press-topdown",)),
+        ("i need the door opened, can you do it", ("door-open",)),
+        ("grasp the puck and then move it up to the goal position", ("pick-place",)),
+        ("close your gripper, then push the puck to the goal", ("push",)),
+        ("the bucket is under the faucet, turn it on", ("faucet-open",)),
     ],
 )
 def test_what_is_left_out_is_filled_in(interpreter: Interpreter, sentence: str, tasks: tuple[str, ...]) -> None:
@@ -131,10 +137,24 @@ def test_a_sequence_is_refused_with_the_part_that_is_not_understood(
         "?!",
         "window",
         "make tea",
+        "roll the puck in flour",
+        "push the table to the goal",
+        "move the marker to the left",
+        "you should have closed the window",
+        "the window must stay open",
+        "close the drawer when I tell you",
     ],
 )
 def test_near_misses_are_refused(interpreter: Interpreter, sentence: str) -> None:
     assert isinstance(interpreter.understand(sentence), Refused)
+
+
+def test_what_is_taken_as_a_remark_is_named(interpreter: Interpreter) -> None:
+    outcome = interpreter.understand("Papers are blowing around, close the window please")
+    assert isinstance(outcome, Tasks)
+    assert outcome.names == ("window-close",)
+    assert "taken as a remark: 'papers are blowing around'" in str(outcome)
+    assert interpreter.understand("close the window") == Tasks(("window-close",), 1.0)
 
 
 def test_a_refusal_offers_the_nearest_tasks(interpreter: Interpreter) -> None:
