@@ -32,6 +32,7 @@ from legion_ros.qos import EVENT, own_publisher
 from legion_ros.stamps import NS_PER_S, from_ns, to_ns, to_seconds
 from legion_ros.starter import Starter
 from legion_sim2real.robot import load_profile
+from legion_sim2real.watchdog import STILL
 
 PROFILE = load_profile("mujoco")
 JOINTS, COMMANDS = PROFILE.topics.joint_states, PROFILE.topics.position_command
@@ -157,8 +158,10 @@ class Recorder:
     def moves(self) -> bool:
         """Whether the arm is well under way, and commanded to go on: a loaded machine may hold it for a moment."""
         newest, commands = self.joints[-3:], self.received[-2:]
-        goes_on = len(commands) == 2 and bool((commands[0].positions != commands[1].positions).any())
-        return goes_on and len(newest) == 3 and min(sample.speed for sample in newest) > MOVING_RAD_S
+        if len(newest) < 3 or len(commands) < 2:
+            return False
+        goes_on = np.abs(commands[1].positions - commands[0].positions).max() > STILL
+        return bool(goes_on) and min(sample.speed for sample in newest) > MOVING_RAD_S
 
     def held_after_s(self, since_s: float) -> float:
         """Seconds from `since_s` until the command stays for STEADY_S; infinite where it never does."""
