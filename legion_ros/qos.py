@@ -43,9 +43,9 @@ def own_publisher(node: Node, kind: Any, topic: str, qos: QoSProfile = STREAM) -
 
 
 def own_subscription(
-    node: Node, kind: Any, topic: str, callback: Callable[..., None], qos: QoSProfile = STREAM
+    node: Node, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile = STREAM
 ) -> Subscription:
-    """A subscription to a topic of this package; the callback takes the message, and what is known of it if it will."""
+    """A subscription to a topic of this package."""
     quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
     return node.create_subscription(kind, topic, callback, qos, event_callbacks=quiet)
 

@@ -8,8 +8,7 @@ later, until sim2real_node, whose service alone clears the stop, says that it is
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +51,6 @@ CONTRADICTION_S = 0.2
 REPEAT_S = 0.2
 """A stop is said so often until another node says it too: a process that hung may have missed it, and the middleware
 sends what was lost again after seconds only (3 s in Fast DDS), when the operator may have cleared the stop already."""
-ECHOES = 20
-"""So many of its own words the node knows when it hears them."""
 
 
 @dataclass(frozen=True)
@@ -75,14 +72,14 @@ class WatchdogNode(Node):
         self._watchdog = _watchdog(profile)
         self._reason = ""
         self._engaged = self._confirmed = False
-        self._said_ns: deque[tuple[int, int]] = deque(maxlen=ECHOES)
+        self._echoes = 0  # of its own word of a stop, which it hears like that of others
         self._cleared_at: float | None = None
         self._crowded_since: float | None = None
         self._diagnostics = Diagnostics(self, self._report)
         self._publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
-        self._say(False)  # whoever starts now waits for word of a stop
-        for qos in (EVENT, LATCHED):  # who publishes now, and who did before
-            own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, qos)
+        self._publisher.publish(Bool(data=False))  # whoever starts now waits for word of a stop
+        own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, LATCHED)  # who said it before
+        own_subscription(self, Bool, topics.E_STOP, self._on_new_e_stop, EVENT)  # who says it now, even if not latched
         kind, topic, self._read_measured = _measured(profile)
         self._measured = Inbox(self, kind, topic, DEPTH)
         kind, self._commands, self._read_commanded = _commanded(profile)
@@ -132,13 +129,18 @@ class WatchdogNode(Node):
         self._reason = reason
         self._engage(True)
 
-    def _on_e_stop(self, message: Bool, info: Mapping[str, int]) -> None:
+    def _on_new_e_stop(self, message: Bool) -> None:
+        self._on_e_stop(message)
+        if message.data and self._echoes:
+            self._echoes -= 1
+        elif message.data:
+            self._confirmed = True
+
+    def _on_e_stop(self, message: Bool) -> None:
         if not message.data:
             self._cleared_at = self._cleared_at or time.monotonic()
             return
         self._cleared_at = None
-        said_ns = info["source_timestamp"]
-        self._confirmed |= not any(began <= said_ns <= ended for began, ended in self._said_ns)
         if not self._engaged:
             self._reason = "engaged by others"
         self._engage(True)
@@ -153,20 +155,16 @@ class WatchdogNode(Node):
         if engage == self._engaged:
             return
         self._engaged = engage
-        self._confirmed &= engage
-        self._say(engage)
+        self._confirmed, self._echoes = False, int(engage)
+        self._publisher.publish(Bool(data=engage))
         self._watchdog.forget()
         self.get_logger().warning(f"emergency stop: {self._reason}" if engage else "emergency stop cleared")
 
     def _insist(self) -> None:
         """Say the stop again while no other node has said it."""
         if self._engaged and not self._confirmed and self._cleared_at is None:
-            self._say(True)
-
-    def _say(self, engaged: bool) -> None:
-        began = time.time_ns()
-        self._publisher.publish(Bool(data=engaged))
-        self._said_ns.append((began, time.time_ns()))
+            self._echoes += 1
+            self._publisher.publish(Bool(data=True))
 
     def _report(self) -> tuple[str, dict[str, object]]:
         values = {"e_stop": self._engaged, "reason": self._reason if self._engaged else "none"}
