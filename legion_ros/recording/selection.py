@@ -16,7 +16,7 @@ OPERATOR_TOPICS = {
 LATCHED_TOPICS = {
     topics.TASK: _TEXT,
     topics.TASK_EMBEDDING: "std_msgs/msg/Float32MultiArray",
-    topics.MISSION_STATE: _TEXT,
+    **dict.fromkeys((topics.MISSION_STATE, topics.SCENE_TASK, topics.SCENE_TASKS), _TEXT),
     topics.E_STOP: _SWITCH,
 }
 """Types of states that a recorder which comes late must learn."""
