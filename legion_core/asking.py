@@ -11,6 +11,11 @@ from legion_core.words import Words, spoken
 
 ASKING_FILE = Path(__file__).parent / "data" / "asking.yaml"
 
+_WISHED = re.compile(
+    r"\b(?:(?:i|we) (?:want|need|wish|would like) that|it would be \w+ if) (.+?) (?:is|are|was|were|gets|got)\b"
+)
+"""What ought to be, said as if it were."""
+
 
 class Asking:
     """The frames of `data/asking.yaml`, left out of a sentence until nothing but what is wanted remains."""
@@ -26,7 +31,7 @@ class Asking:
         Args:
             names_something: whether words name a thing or an action: what a wish must be followed by.
         """
-        text, before = " ".join(words), ""
+        text, before = _WISHED.sub(r"\1 should be", " ".join(words)), ""
         while text != before:
             before, text = text, " ".join(self._frames.sub(" ", text).split())
             text = self._wishes.sub(lambda found: " " if names_something(_rest(found)) else found[0], text)

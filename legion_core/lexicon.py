@@ -25,6 +25,8 @@ PLACES = frozenset({"goal", "hand", "it"})
 
 _STATES = frozenset({"open", "close"})
 _DEFINITE = DETERMINERS - {"a", "an"}
+_FORBIDDING = frozenset(words_of("do not never no without stop"))
+_NO_REMARK = frozenset(words_of("if unless again twice more repeat"))
 _MANNERS = (("without",), ("from", "where"))
 _DIRECTIONS = frozenset({"up", "down", "out", "in", "off", "away", "back", "on"})
 _LIGHT = frozenset({"start", "reach", "on", *_DIRECTIONS})
@@ -68,12 +70,16 @@ class Reading:
     moved: frozenset[str] = frozenset()
     """Things that are the object of a verb of motion."""
 
-    def judge(self, rule: Rule) -> bool | None:
-        """True: the clause means that task; False: it cannot; None: the words do not tell."""
+    def excludes(self, rule: Rule) -> bool:
+        """Whether something is named that the task has nothing to do with, or the opposite of what it does."""
         never = [each for each in rule.never if " " not in each or rule.thing not in self.moved]
         others = self.things - {rule.thing} - PLACES - set(rule.near)
         moves_another = rule.moves and self.moved - {rule.moves, "it"}
-        if not self.command or OTHER in self.actions or others or moves_another or self.mentions(never):
+        return bool(OTHER in self.actions or others or moves_another or self.mentions(never))
+
+    def judge(self, rule: Rule) -> bool | None:
+        """True: the clause means that task; False: it cannot; None: the words do not tell."""
+        if not self.command or self.excludes(rule):
             return False
         whereto_unknown = (
             rule.moves and self.strange and not self.things & ({"hand"} if rule.thing in PLACES else {"goal"})
@@ -161,6 +167,8 @@ class Lexicon:
         """Whether the clause only leads to what is asked for: "it is cold", "see that button", "the rain comes in"."""
         if is_statement(words) or any(words[: len(remark)] == remark for remark in self._remarks):
             return True
+        if self._is_idle(words):
+            return True
         if has_copula(words) and self._begins_with_a_name(words):
             return True
         if words[0] in ("is", "are") or (NEGATIONS & set(words) and words[0] in DETERMINERS):
@@ -172,6 +180,16 @@ class Lexicon:
             return not any(reading.judge(rule) for rule in self.tasks.values())
         complains = reading.strange and not reading.actions and ELSEWHERE not in reading.things
         return not wishes(words) and bool(complains or not reading.things)
+
+    def _is_idle(self, words: Words) -> bool:
+        """Whether there is nothing in it that an arm could do: "too noisy outside", "the camera takes its picture"."""
+        if words[0] in _FORBIDDING or _NO_REMARK & set(words):
+            return False
+        reading = self.read(words)
+        if reading.things == {ELSEWHERE} and words[0] in DETERMINERS:
+            return not wishes(words)
+        refers = reading.things <= {"it"} and not reading.command
+        return (not reading.things or refers) and reading.actions <= _DIRECTIONS
 
     def actions_in(self, words: Words) -> Words:
         """The words that say what is to be done."""

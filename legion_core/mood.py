@@ -39,11 +39,13 @@ def is_statement(words: Words) -> bool:
         return False
     if words[:2] == ("there", "is") or (words[0] in PERSONS - {"it"} and _is_past(words[1:4])):
         return True
+    if words[:3] == ("it", "would", "be"):  # wrong, a pity, ...; that it would be nice is a courtesy
+        return True
     if wishes(words):
         return False
     if words[0] in PERSONS and words[0] != "you":
         return words[0] != "it" or words[1:2] == () or words[1] in _COPULAS | {"would"} or words[1].endswith("s")
-    if words[0] == "no" or words[:2] == ("let", "me"):
+    if words[0] in ("no", "nothing") or words[:2] == ("let", "me"):
         return True
     if words[0] == "to":  # "to rinse a cup", but not "to the goal"
         return not DETERMINERS & set(words[1:2])

@@ -29,7 +29,9 @@ _BECAUSE = frozenset({"because", "since", "as"})
 _SUBORDINATING = _AFTER | _BECAUSE | {"before"}
 _AUXILIARIES = frozenset({"is", "are", "was", "has", "been", "have", "had", "you"})
 _OTHERS = frozenset({"i", "he", "she", "they", "we", "somebody", "someone", "anybody"})
-_STATES = frozenset({"open", "opened", "closed", "shut", "out", "in", "on", "down", "pressed", "unplugged"})
+_STATES = frozenset(
+    {"open", "opened", "opens", "closed", "closes", "shut", "shuts", "out", "in", "on", "down", "pressed", "unplugged"}
+)
 _SAME_AS = (
     (("as", "soon", "as"), "once"),
     (("prior", "to"), "before"),
@@ -49,7 +51,9 @@ _REASONS = tuple(
         *("as it", "as i", "as we", "as there", "as the"),
     )
 )
-_GOING_ON = frozenset({"to", "onto", "into", "towards", "toward", "until", "till", "from", "with", "without", "by"})
+_GOING_ON = frozenset(
+    {"to", "onto", "into", "towards", "toward", "until", "till", "from", "with", "without", "by", "at"}
+)
 _JOINTS = frozenset({",", "and", "but", "plus", "also"})
 _EDGES = (
     PUNCTUATION

@@ -14,6 +14,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.control import VOCABULARY, Control, control_of, releases_emergency_stop
 from legion_core.embedding import InstructionEncoder
 from legion_core.familiarity import Familiarity
+from legion_core.intent import IntentClassifier
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
 from legion_core.lexicon import PLACES, Lexicon, Reading, Rule
 from legion_core.mood import NEGATIONS
@@ -25,6 +26,8 @@ from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
 """Least cosine similarity with a phrase of a mission."""
+LIKELY = 0.7
+"""Least probability of what only the classifier of sentences takes for a task."""
 REFUSED = ""
 """In the place of a task's name: a known sentence that means none."""
 _PRONOUNS = frozenset({"it", "them", "that", "this", "there"})
@@ -34,7 +37,7 @@ _AGAIN = frozenset({"again", "twice", "more"})
 
 @dataclass(frozen=True)
 class Tasks:
-    """Tasks to do one after the other; `similarity` is that of the least certain one.
+    """Tasks to do one after the other; `similarity` is that of the least certain one, or its probability.
 
     `remarks` were said beside them and ask for nothing: an operator should see what was not taken as a command.
     """
@@ -128,10 +131,12 @@ class Interpreter:
         self._resolver = TaskResolver(bundle, threshold, margin, more, self._lexicon.tasks)
         self._call_names = [name for name, said in calls.items() for _ in said]
         self._call_embeddings = encoder.encode([phrase for said in calls.values() for phrase in said])
+        classifier = IntentClassifier.load()
+        self._classifier = classifier if classifier.model == manifest.embedding.name else None
 
     def understand(self, sentence: str) -> Outcome:
         """What the sentence means."""
-        words = self._lexicon.translated(self._speller.correct(words_of(sentence)))
+        words = self._words(sentence)
         if sentence.strip() and not spoken(words):
             return Refused("there is no word in it")
         if releases_emergency_stop(words):
@@ -141,7 +146,29 @@ class Interpreter:
         wanted = self._lexicon.without_courtesies(words)
         if (name := self._mission(wanted)) is not None:
             return MissionCall(name)
-        return self._sequence(wanted)
+        outcome = self._sequence(wanted)
+        return (isinstance(outcome, Refused) and self._second_opinion(wanted)) or outcome
+
+    def wanted_text(self, sentence: str) -> str:
+        """What the sentence asks for, without courtesies and misspellings: the text that is encoded."""
+        return text_of(self._lexicon.without_courtesies(self._words(sentence)))
+
+    def _words(self, sentence: str) -> Words:
+        return self._lexicon.translated(self._speller.correct(words_of(sentence)))
+
+    def _second_opinion(self, words: Words) -> Tasks | None:
+        """The task that the classifier is sure of, where something is asked for and no word speaks against it."""
+        if self._encoder is None or self._classifier is None or spoken(words) in self._exact:
+            return None
+        task, probability = self._classifier.opinion(self._encode(text_of(words)))
+        rule = self._lexicon.tasks.get(task)
+        known = rule is not None and task in {each.name for each in self._tasks}
+        if rule is None or not known or probability < LIKELY or self._lexicon.read(words).excludes(rule):
+            return None
+        is_action = self._lexicon.is_action
+        parts = [part for clause in in_order(words, is_action) for part in joined(clause, is_action)]
+        asks = any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
+        return Tasks((task,), probability) if asks else None
 
     def _key(self, sentence: str) -> Words:
         return spoken(self._lexicon.without_courtesies(words_of(sentence)))
@@ -201,6 +228,9 @@ class Interpreter:
             whole = tuple(word for part in asked for word in (*part.said, "and"))[:-1]
             if (together := self._resolve(whole)).task is not None:
                 return [(_Part(whole, whole, self._lexicon.read(whole)), together)]
+            if all(self._takes_hold(asked[i]) for i in lost) and len(lost) < len(asked):
+                kept = [i for i in range(len(asked)) if i not in lost]
+                return _merged([asked[i] for i in kept], [each[i] for i in kept])
         if not lost:
             return _merged(asked, each)
         return self._refusal(asked[lost[0]].said, sentence, each[lost[0]])
@@ -270,6 +300,10 @@ class Interpreter:
         about = by_its_handle or _PRONOUNS & set(part.said) or reading.things - {"elsewhere"}
         possible = reading.command and "other" not in reading.actions and (by_its_handle or not reading.strange)
         return bool(possible and about)
+
+    def _takes_hold(self, part: _Part) -> bool:
+        """Whether a part is but a preparation at the thing's handle, in words that nobody knows: "hook the handle"."""
+        return bool(_PREPARATIONS & set(part.said)) and not part.reading.things and not part.reading.actions
 
     def _filled(self, said: Sequence[Words]) -> list[_Part]:
         """The parts with the thing or the action that they share with a neighbour: "open and then close the window"."""
