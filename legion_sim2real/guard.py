@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from operator import le, sub
 from typing import NamedTuple
 
@@ -18,11 +17,10 @@ import numpy as np
 
 from legion_core.spaces import ACTION_FIELDS, Vector
 from legion_sim2real.collision import CollisionChecker
-from legion_sim2real.hand import HandLimits
 from legion_sim2real.interventions import Intervention, Level, worst
-from legion_sim2real.kinematics import ArmKinematics
+from legion_sim2real.kinematics import ArmKinematics, travel
 from legion_sim2real.limits import SafetyLimits
-from legion_sim2real.motion import JOINTS, STILL, JointMotion, Motion, Way, standstill
+from legion_sim2real.motion import JOINTS, STILL, JointMotion, Motion, standstill
 from legion_sim2real.proximity import ProximityWatch
 from legion_sim2real.real2sim import RobotState
 
@@ -32,6 +30,14 @@ SLOWER = (1.0, 0.75, 0.5, 0.25)
 """Shares of the wanted velocity that are tried before the arm brakes."""
 SAME_RAD_S = 1e-6
 """Joint velocities that differ by less are the same."""
+SLACK = 1.000001
+"""Speeds that exceed a limit by no more than this are rounding errors."""
+LONG_WAY_M = 0.02
+"""Where the hand cannot get farther than this while it comes to rest, its way is straight to a millimetre or two."""
+NEARLY = 0.85
+"""While it brakes, the hand may get faster than it is up to this share of its speed limits."""
+ALMOST = 0.98
+"""Nor may it be faster than this then, as its way to rest is looked at in some moments only."""
 HEADROOM = 0.95
 """What is asked for stays this far below the hand's speed limits: on the way there the hand may be a little faster."""
 COLLISIONS = (Intervention.SELF_COLLISION, Intervention.OBSTACLE)
@@ -43,10 +49,12 @@ class Plan(NamedTuple):
     motion: Motion
     joints: Vector
     """The positions (7,) rad of the motion."""
-    way: Way
-    """How the joints come to rest if they brake at once."""
+    rest: list[float]
+    """Where the joints (7,) rad come to rest."""
+    travel: float
+    """How far (m) the hand can get, at most, while they do."""
     excess: float
-    """How far (m) outside workspace and table clearance the hand gets on this way; negative inside."""
+    """How far (m) outside workspace and table clearance the hand comes to rest; negative inside."""
 
 
 class SafetyGuard:
@@ -60,14 +68,14 @@ class SafetyGuard:
         self.counts: Counter[str] = Counter()
         self._kinematics = kinematics
         self._motion = JointMotion(limits.joint_acceleration_rad_s2, limits.joint_jerk_rad_s3)
-        self._hand = HandLimits(limits, kinematics)
-        self._proximity = ProximityWatch(limits, kinematics, checker)
+        self._proximity = ProximityWatch(limits, kinematics, checker, self._motion)
         self._stopping = JointMotion(limits.stop_acceleration_rad_s2, limits.stop_jerk_rad_s3)
         self._walls = limits.workspace_low_m, limits.workspace_high_m
         self._lower, self._upper = kinematics.lower.tolist(), kinematics.upper.tolist()
         ends = kinematics.lower + limits.joint_margin_rad, kinematics.upper - limits.joint_margin_rad
-        self._ends = ends[0].tolist(), ends[1].tolist()
+        self._ends = np.stack(ends, axis=1).tolist()
         self._fastest = kinematics.velocity * limits.joint_velocity_scale
+        self._reach = kinematics.reach(kinematics.tool_offset)
         self._floor = limits.table_height_m + limits.table_clearance_m
         self._stop: tuple[Intervention, str] | None = None
         self._active = False
@@ -226,8 +234,7 @@ class SafetyGuard:
         joints = state.joint_positions.tolist()
         self._proximity.start(joints, now_s)
         self._start = now_s
-        motion = standstill(joints)
-        here = Plan(motion, np.array(joints), self._motion.way_to_rest(motion), self._hand.excess_at(joints))
+        here = Plan(standstill(joints), np.array(joints), joints, 0.0, self._excess(joints))
         return self._leave(here, now_s)
 
     def speed_factor(self, now_s: float) -> float:
@@ -243,7 +250,7 @@ class SafetyGuard:
     def limit_target(self, position: Vector) -> Vector:
         """The nearest position (3,) for the hand, tool down, inside the workspace box and clear of the table."""
         wanted = position.tolist()
-        inside = clip_each(wanted, *self._walls)
+        inside = [min(max(x, low), high) for x, low, high in zip(wanted, *self._walls, strict=True)]
         if inside != wanted:
             self.note(Intervention.WORKSPACE)
         lowest = self._floor + self._kinematics.tool_length
@@ -254,7 +261,7 @@ class SafetyGuard:
 
     def limit_twist(self, twist: Vector, factor: float) -> Vector:
         """The twist (6,) of the hand, slowed in its own direction to the speed limits times `factor`."""
-        share = self._hand.share(twist)
+        share = self._share(twist)
         if share <= factor:
             return twist
         self.note(Intervention.CARTESIAN_SPEED)
@@ -289,17 +296,32 @@ class SafetyGuard:
         joints brake each on its own, so that what they add up to may grow before it ends.
         """
         assert self._plan is not None
-        braking, last = self._stopping, self._plan.motion
-        if self._hand.too_fast(braking.way_to_rest(last)):
-            braking = min(braking, self._motion, key=lambda either: self._hand.greatest_share(either.way_to_rest(last)))
-        motion = braking.brake(last, period)
-        plan = self._plan._replace(motion=motion, joints=np.array(motion.position), way=braking.way_to_rest(motion))
-        return self._leave(plan, now_s)
+        braking = self._stopping
+        if not self._surely_slow(self._plan) and self._share_while_braking(self._stopping) > 1.0:
+            braking = min(self._stopping, self._motion, key=self._share_while_braking)
+        motion = braking.brake(self._plan.motion, period)
+        rest = braking.rest(motion)
+        return self._leave(self._plan._replace(motion=motion, joints=np.array(motion.position), rest=rest), now_s)
+
+    def _share_while_braking(self, braking: JointMotion) -> float:
+        """The greatest share of the hand's speed limits that is used on the way to rest from the last command."""
+        assert self._plan is not None
+        return max(self._share_at(joints, velocity) for joints, velocity, _ in braking.way_to_rest(self._plan.motion))
+
+    def _share_at(self, joints: list[float], velocity: list[float]) -> float:
+        """The share of the hand's speed limits that is used at `joints` (7,) rad and `velocity` (7,) rad/s."""
+        return self._share(self._kinematics.twist(np.array(joints), np.array(velocity)))
+
+    def _share(self, twist: Vector) -> float:
+        """The share of the hand's speed limits that a `twist` (6,) uses."""
+        x, y, z, a, b, c = twist.tolist()
+        speed, turn = math.sqrt(x * x + y * y + z * z), math.sqrt(a * a + b * b + c * c)
+        return max(speed / self.limits.max_speed_m_s, turn / self.limits.max_turn_rad_s)
 
     def _limit_speed(self, velocity: Vector, jacobian: Vector, factor: float) -> list[float]:
         """The joint velocity (7,) slowed, all joints alike, to the speed limits of joints and hand times `factor`."""
         joints = max(map(abs, (velocity / self._fastest).tolist()))
-        hand = self._hand.share(jacobian.dot(velocity)) / HEADROOM
+        hand = self._share(jacobian.dot(velocity)) / HEADROOM
         wish: list[float] = velocity.tolist()
         if joints <= factor and hand <= factor:
             return wish
@@ -314,20 +336,13 @@ class SafetyGuard:
         """The joint velocity (7,) nearest to `wish` that slows down in time before the end stops."""
         assert self._plan is not None
         # v is slow enough when a step at v and braking from v fit into the room: v dt + v^2 / 2a + v a / 2j <= room
-        position, (low, high) = self._plan.motion.position, self._ends
         acceleration = self._motion.acceleration_rad_s2
         lead = acceleration * (period + acceleration / (2.0 * self._motion.jerk_rad_s3))
-        fastest = max(map(abs, wish))
-        needed = fastest * (lead + fastest / 2.0) / acceleration
-        if min(map(sub, position, low)) >= needed and min(map(sub, high, position)) >= needed:
-            return wish
-
-        def slowed(v: float, q: float, low: float, high: float) -> float:
+        limited = []
+        for v, q, (low, high) in zip(wish, self._plan.motion.position, self._ends, strict=True):
             room = high - q if v > 0.0 else q - low
             fastest = math.sqrt(lead * lead + 2.0 * acceleration * room) - lead if room > 0.0 else 0.0
-            return v if -fastest <= v <= fastest else math.copysign(fastest, v)
-
-        limited = list(map(slowed, wish, position, low, high))
+            limited.append(v if -fastest <= v <= fastest else math.copysign(fastest, v))
         if limited != wish:
             self.note(Intervention.JOINT_POSITION)
         return limited
@@ -336,39 +351,74 @@ class SafetyGuard:
         """The command that follows `wish` (7,) as the joints' acceleration, jerk and end stops allow."""
         assert self._plan is not None
         motion = self._motion.towards(wish, self._plan.motion, period)
-        way = self._motion.way_to_rest(motion)
-        if not (self._inside(motion.position) and self._inside(way.rest)):
-            motion = self._turned_back(motion, way.rest, period)
-            way = self._motion.way_to_rest(motion)
-        return Plan(motion, np.array(motion.position), way, self._hand.excess(way))
-
-    def _inside(self, joints: list[float]) -> bool:
-        """Whether `joints` (7,) rad keep their margins from the end stops."""
-        low, high = self._ends
-        return all(map(le, low, joints)) and all(map(le, joints, high))
-
-    def _turned_back(self, motion: Motion, rest: list[float], period: float) -> Motion:
-        """`motion`, which would come to `rest`, but with those joints braking that it takes farther past a margin."""
-        assert self._plan is not None
-        last, was = self._plan.motion, self._plan.way.rest
+        rest = self._motion.rest(motion)
         past = [
-            max(q, r) > max(high, p, w) or min(q, r) < min(low, p, w)
-            for q, r, p, w, low, high in zip(motion.position, rest, last.position, was, *self._ends, strict=True)
+            not (low <= q <= high and low <= r <= high)
+            and (max(q, r) > max(high, here, was) or min(q, r) < min(low, here, was))
+            for q, r, here, was, (low, high) in zip(
+                motion.position, rest, self._plan.motion.position, self._plan.rest, self._ends, strict=True
+            )
         ]
-        if not any(past):
-            return motion
-        self.note(Intervention.JOINT_POSITION)
-        braking = self._motion.brake(last, period)
-        return Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
+        if any(past):
+            self.note(Intervention.JOINT_POSITION)
+            braking = self._motion.brake(self._plan.motion, period)
+            motion = Motion(*(_where(past, a, b) for a, b in zip(braking, motion, strict=True)))
+            rest = _where(past, self._plan.rest, rest)
+        excess, way_m = self._excess(rest), travel(self._reach, motion.position, rest)
+        if way_m > LONG_WAY_M and max(excess, self._plan.excess) > -way_m / 2.0:  # the hand's way is an arc
+            way = self._motion.way_to_rest(motion)
+            excess = max(excess, *(self._excess(moment.position) for moment in way))
+        return Plan(motion, np.array(motion.position), rest, way_m, excess)
 
     def _objection(self, plan: Plan, now_s: float) -> Intervention | None:
         """What forbids `plan`, None where nothing does."""
         assert self._plan is not None
-        if self._hand.too_fast(plan.way):
+        if self._too_fast(plan):
             return Intervention.CARTESIAN_SPEED
         if plan.excess > self.limits.overshoot_m and plan.excess > self._plan.excess:
             return Intervention.STOPPING_DISTANCE
-        return self._proximity.objection(plan.way, now_s)
+        return self._proximity.objection(plan.motion, plan.rest, now_s)
+
+    def _too_fast(self, plan: Plan) -> bool:
+        """Whether the hand is faster than its limits after the plan, or would be while it brakes."""
+        if self._surely_slow(plan):
+            return False
+        position, velocity, _ = plan.motion
+        now = max(self._share_at(position, velocity), self._share_at(position, self._motion.peak(plan.motion)))
+        if now > SLACK:
+            return True
+        way, enough = self._motion.way_to_rest(plan.motion), max(min(now, ALMOST), NEARLY)
+        return any(
+            bound > enough and self._share_at(joints, speed) > enough
+            for bound, (joints, speed, _) in zip(self._share_bounds(plan, way), way, strict=True)
+        )
+
+    def _share_bounds(self, plan: Plan, way: list[Motion]) -> list[float]:
+        """What the share of the hand's speed limits cannot exceed in the moments of a way, by the Jacobian before it.
+
+        No lever in it changes by more than the hand travels, and no axis by more than the joints turn.
+        """
+        joints, velocities = np.array([moment[:2] for moment in way]).transpose(1, 0, 2)
+        turned, rates = np.abs(joints - plan.joints), np.abs(velocities).sum(1)
+        squares = velocities.dot(self._kinematics.jacobian(plan.joints).T) ** 2
+        speeds = np.sqrt(squares[:, :3].sum(1)) + turned.dot(self._reach) * rates
+        turns = np.sqrt(squares[:, 3:].sum(1)) + turned.sum(1) * rates
+        bounds: list[float] = np.maximum(
+            speeds / self.limits.max_speed_m_s, turns / self.limits.max_turn_rad_s
+        ).tolist()
+        return bounds
+
+    def _surely_slow(self, plan: Plan) -> bool:
+        """Whether the hand keeps its speed limits on the way to rest in whichever order the joints get slower."""
+        velocity, peak, limits = plan.motion.velocity, self._motion.peak(plan.motion), self.limits
+        rate = sum(map(max, map(abs, velocity), map(abs, peak)))
+        jacobian = self._kinematics.jacobian(plan.joints).tolist()
+        if _speed_bound(jacobian[:3], velocity, peak) + plan.travel * rate > limits.max_speed_m_s:
+            return False
+        if rate <= limits.max_turn_rad_s:
+            return True
+        turn = float(sum(map(abs, map(sub, plan.rest, plan.motion.position))))
+        return _speed_bound(jacobian[3:], velocity, peak) + turn * rate <= limits.max_turn_rad_s
 
     def _note_smoothing(self, wish: list[float], motion: Motion, period: float) -> None:
         """Name the limit because of which the velocity of `motion` is not yet the `wish`."""
@@ -377,6 +427,15 @@ class SafetyGuard:
             return
         hard = _distance(wish, self._plan.motion.velocity) > self._motion.acceleration_rad_s2 * period
         self.note(Intervention.JOINT_ACCELERATION if hard else Intervention.JOINT_JERK)
+
+    def _excess(self, joints: list[float]) -> float:
+        """How far (m) outside workspace and table clearance the hand is at `joints` (7,); negative inside."""
+        hand, rotation = self._kinematics.forward(np.array(joints))
+        x, y, z = hand.tolist()
+        (back, right, bottom), (front, left, top) = self._walls
+        tip: float = z + min(0.0, rotation[2, 0].item()) * self._kinematics.tool_length
+        excess: float = max(back - x, x - front, right - y, y - left, bottom - z, z - top, self._floor - tip)
+        return excess
 
     def _leave(self, plan: Plan, now_s: float) -> Vector:
         self._plan, self._time = plan, now_s
@@ -389,11 +448,6 @@ def clip(values: Vector, low: Vector | float, high: Vector | float) -> Vector:
     return clipped
 
 
-def clip_each(values: list[float], low: Sequence[float], high: Sequence[float]) -> list[float]:
-    """The numbers, each between its own two limits."""
-    return list(map(min, map(max, values, low), high))
-
-
 def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[float]:
     """The numbers of `first` where they are `chosen`, those of `second` elsewhere."""
     return [a if choose else b for choose, a, b in zip(chosen, first, second, strict=True)]
@@ -402,6 +456,23 @@ def _where(chosen: list[bool], first: list[float], second: list[float]) -> list[
 def _distance(first: list[float], second: list[float]) -> float:
     """The greatest difference between numbers of equal rank."""
     return float(max(map(abs, map(sub, first, second))))
+
+
+def _speed_bound(rows: list[list[float]], first: list[float], second: list[float]) -> float:
+    """What the speed by three `rows` of a Jacobian cannot exceed, each joint between zero and either of two (7,)."""
+    squares = 0.0
+    for row in rows:
+        forth = back = 0.0
+        for lever, a, b in zip(row, first, second):  # noqa: B905, which would take a third of the time
+            most, least = lever * a, lever * b
+            if most < least:
+                most, least = least, most
+            if most > 0.0:
+                forth += most
+            if least < 0.0:
+                back -= least
+        squares += max(forth, back) ** 2
+    return math.sqrt(squares)
 
 
 def _finite(values: list[float]) -> bool:

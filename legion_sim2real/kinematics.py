@@ -88,8 +88,8 @@ class ArmKinematics:
         return self._tip_pose(), jacobian
 
     def _tip_pose(self) -> Pose:
-        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip)
-        return Pose(placement.translation, placement.rotation)
+        placement = self._pin.updateFramePlacement(self._model, self._data, self._tip).homogeneous
+        return Pose(placement[:3, 3], placement[:3, :3])
 
     def twist(self, q: Vector, velocity: Vector) -> Vector:
         """Velocity (6,) of the tip at `q` (7,) rad and `velocity` (7,) rad/s: m/s, then rad/s, in world axes."""

@@ -7,8 +7,10 @@ from typing import NamedTuple
 import ruckig
 
 JOINTS = 7
-PIECES = 6
-"""A way to rest is looked at in the moments that part it into so many pieces of equal time."""
+SHARES = (0.08, 0.16, 0.24, 0.32, 0.4, 0.5, 0.6, 0.75)
+"""Moments, as shares of the time to rest, at which the way there is looked at."""
+HALFWAY = 0.3
+"""The share of the time to rest in which a joint that brakes steadily covers half of its way."""
 STILL = [0.0] * JOINTS
 """No velocity; to be shared, so nobody may write to it."""
 
@@ -24,39 +26,6 @@ class Motion(NamedTuple):
     def at_rest(self) -> bool:
         """Whether nothing moves."""
         return not (any(self.velocity) or any(self.acceleration))
-
-
-class Way(NamedTuple):
-    """How joints come to rest: `moments` at equal times, from where they begin to brake to where they rest.
-
-    Between two moments no velocity is farther than `bend` (rad/s) from the straight line between those at the two.
-    """
-
-    moments: list[tuple[list[float], list[float], list[float]]]
-    """Positions (rad), velocities (rad/s) and accelerations (rad/s2), (7,) each."""
-    bend: float
-    jerk_rad_s3: float
-
-    @property
-    def start(self) -> list[float]:
-        """Where (7,) rad the joints begin to brake."""
-        return self.moments[0][0]
-
-    @property
-    def rest(self) -> list[float]:
-        """Where (7,) rad the joints come to rest."""
-        return self.moments[-1][0]
-
-    @property
-    def halfway(self) -> list[float]:
-        """Where (7,) rad they are after a third of the time, in which they cover more than half of the way."""
-        return self.moments[PIECES // 3][0]
-
-    @property
-    def peak(self) -> list[float]:
-        """The velocities (7,) rad/s at which the accelerations at the start can be back at zero at the earliest."""
-        _, velocity, acceleration = self.moments[0]
-        return [v + a * abs(a) / (2.0 * self.jerk_rad_s3) for v, a in zip(velocity, acceleration, strict=True)]
 
 
 def standstill(position: list[float]) -> Motion:
@@ -95,13 +64,29 @@ class JointMotion:
             return standstill(self._trajectory.at_time(period)[0])
         return Motion(*self._trajectory.at_time(period))
 
-    def way_to_rest(self, motion: Motion) -> Way:
-        """The way of joints that brake from `motion` at once, each on its own."""
+    def rest(self, motion: Motion) -> list[float]:
+        """Where (7,) rad the joints come to rest when they brake from `motion` at once."""
         self._solve(STILL, motion, ruckig.Synchronization.No)
-        interval = self._trajectory.duration / PIECES
-        moments = [self._trajectory.at_time(i * interval) for i in range(PIECES + 1)]
-        bend = min(self.jerk_rad_s3 * interval / 8.0, self.acceleration_rad_s2 / 2.0) * interval
-        return Way(moments, bend, self.jerk_rad_s3)
+        position: list[float] = self._trajectory.at_time(self._trajectory.duration)[0]
+        return position
+
+    def halfway(self, motion: Motion) -> list[float]:
+        """Where (7,) rad the joints are after about half of their way to rest."""
+        self._solve(STILL, motion, ruckig.Synchronization.No)
+        position: list[float] = self._trajectory.at_time(HALFWAY * self._trajectory.duration)[0]
+        return position
+
+    def way_to_rest(self, motion: Motion) -> list[Motion]:
+        """Moments on the way of joints that brake from `motion` at once: when each comes to rest, and some between."""
+        self._solve(STILL, motion, ruckig.Synchronization.No)
+        times = [*self._trajectory.independent_min_durations, *(share * self._trajectory.duration for share in SHARES)]
+        return [Motion(*self._trajectory.at_time(time)) for time in times]
+
+    def peak(self, motion: Motion) -> list[float]:
+        """The velocities (7,) rad/s at which the accelerations of `motion` can be back at zero at the earliest."""
+        _, velocity, acceleration = motion
+        twice = 2.0 * self.jerk_rad_s3
+        return [v + a * abs(a) / twice for v, a in zip(velocity, acceleration, strict=True)]
 
     def _solve(self, velocity: list[float], motion: Motion, synchronization: ruckig.Synchronization) -> None:
         given = self._input

@@ -10,7 +10,7 @@ from legion_sim2real.collision import CollisionChecker
 from legion_sim2real.interventions import Intervention
 from legion_sim2real.kinematics import ArmKinematics, travel
 from legion_sim2real.limits import SafetyLimits
-from legion_sim2real.motion import Way
+from legion_sim2real.motion import JointMotion, Motion
 
 LONG_WAY_M = 0.02
 """A way to rest on which no point of the arm moves farther is straight to a millimetre or two."""
@@ -29,9 +29,11 @@ class ProximityWatch:
     that. `pace` is the share of the speed that the last measurement leaves to the arm.
     """
 
-    def __init__(self, limits: SafetyLimits, kinematics: ArmKinematics, checker: CollisionChecker) -> None:
+    def __init__(
+        self, limits: SafetyLimits, kinematics: ArmKinematics, checker: CollisionChecker, braking: JointMotion
+    ) -> None:
         self.pace = 1.0
-        self._checker = checker
+        self._checker, self._braking = checker, braking
         self._clearances = limits.self_clearance_m, limits.obstacle_clearance_m
         self._slow = limits.slow_distance_m
         self._period = 1.0 / limits.collision_rate_hz - 1e-6
@@ -45,9 +47,11 @@ class ProximityWatch:
         self._at, self._time, self.pace = joints, now_s, 1.0
         self._gaps = self._measure(joints)
 
-    def objection(self, way: Way, now_s: float) -> Intervention | None:
-        """What forbids that the arm comes to rest on this way; nothing where it leads away from what is too near."""
-        rest = way.rest
+    def objection(self, motion: Motion, rest: list[float], now_s: float) -> Intervention | None:
+        """What forbids that the arm brakes from `motion` and comes to rest at `rest` (7,) rad.
+
+        Nothing does where it comes away from what it is too near to.
+        """
         least = min(self._gaps) - travel(self._reach, self._at, rest)
         if least >= self._slow:
             self.pace = 1.0
@@ -56,8 +60,8 @@ class ProximityWatch:
             return None if least >= 0.0 else KINDS[self._gaps.index(min(self._gaps))]
         self._time, self.pace = now_s, 1.0
         gaps = on_the_way = self._measure(rest)
-        if travel(self._reach, way.start, rest) > max(LONG_WAY_M, min(gaps)):
-            on_the_way = list(map(min, gaps, self._measure(way.halfway)))
+        if travel(self._reach, motion.position, rest) > max(LONG_WAY_M, min(gaps)):
+            on_the_way = list(map(min, gaps, self._measure(self._braking.halfway(motion))))
         for kind, gap, was in zip(KINDS, on_the_way, self._gaps, strict=True):
             if gap < was:
                 self.pace = min(self.pace, max(gap / self._slow, SLOWEST))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 import numpy as np
 
 from legion_core.config import require
 from legion_core.spaces import ACTION_SCALE_M, Vector
 from legion_sim2real.calibration import Calibration
-from legion_sim2real.guard import SafetyGuard, clip, clip_each
+from legion_sim2real.guard import SafetyGuard, clip
 from legion_sim2real.interventions import Intervention, Level
 from legion_sim2real.kinematics import ArmKinematics, Pose, damped_least_squares
 from legion_sim2real.real2sim import RobotState
@@ -73,7 +72,8 @@ class Sim2RealConfig:
         require(all(abs(x) <= math.pi for x in self.posture_rad), "posture_rad", self.posture_rad, "-pi to pi each")
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Command:
     """What may be sent to the robot, and why it is what it is.
 
     `joint_positions` (7,) rad, None where nothing may be sent; `gripper` in [-1 open, +1 closed], None before the first
@@ -104,7 +104,7 @@ class Sim2Real:
         self._kinematics = kinematics
         self._calibration = calibration
         self._rotation = calibration.rotation_to_world(HAND_ROTATION)
-        self._step = calibration.direction_to_world(ACTION_SCALE_M * config.speed_scale * np.eye(3))
+        self._step = ACTION_SCALE_M * config.speed_scale
         self._box = config.hand_low_m, config.hand_high_m
         self._time_constant = max(config.smoothing_s, LEAST_OF_LAG * config.robot_lag_s)
         self._draw = config.posture_rate_hz * np.array(config.posture_rad)
@@ -202,13 +202,13 @@ class Sim2Real:
     def _moved(self, target: Vector, direction: Vector, state: RobotState) -> Vector:
         """The target (3,), world frame, moved by an action's `direction` (3,) and kept where it may be."""
         hand = self._kinematics.forward(state.joint_positions).position
-        lead = target + direction.dot(self._step) - hand
-        length = math.hypot(*lead.tolist())
+        lead = target + self._calibration.direction_to_world(direction * self._step) - hand
+        length = math.sqrt(lead.dot(lead))
         if length > self._leash:
             lead *= self._leash / length
         moved = hand + lead
         in_sim = self._calibration.to_sim(moved).tolist()
-        inside = clip_each(in_sim, *self._box)
+        inside = [min(max(x, low), high) for x, low, high in zip(in_sim, *self._box, strict=True)]
         if inside != in_sim:
             moved = self._calibration.to_world(np.array(inside))
         return self.guard.limit_target(moved)
@@ -235,11 +235,12 @@ class Sim2Real:
         """The joint velocity (7,) that brings the hand towards `target` at `rate` (1/s), and the Jacobian (6, 7)."""
         limits = self.guard.limits
         pose, jacobian = self._kinematics.forward_and_jacobian(self._robot)
-        offset = (target - pose.position).tolist()
-        error = self._kinematics.rotation_error(self._rotation, pose.rotation).tolist()
-        twist = rate * np.array(offset + error)
+        twist = np.empty(6)
+        twist[:3] = target - pose.position
+        twist[3:] = error = self._kinematics.rotation_error(self._rotation, pose.rotation)
+        twist *= rate
         calm = limits.joint_acceleration_rad_s2 / rate  # turning faster, joints could not brake at this rate
-        if (turn := rate * math.hypot(*error)) > calm:
+        if (turn := rate * math.sqrt(error.dot(error))) > calm:
             twist[3:] *= calm / turn
         step = damped_least_squares(
             jacobian,

@@ -176,7 +176,7 @@ def test_joint_velocities_of_any_size_are_made_safe(make_arm, profile, kinematic
         # a hand that got fast by turning joints can be slowed no faster than the joints can brake
         assert speed <= 1.00001 or joints == pytest.approx(slowest, abs=1e-12)
         margin = limits.joint_margin_rad - 1e-9
-        for end in (joints, np.array(braking.way_to_rest(guard.motion).rest)):
+        for end in (joints, np.array(braking.rest(guard.motion))):
             assert (end >= kinematics.lower + margin).all() and (end <= kinematics.upper - margin).all()
 
 
