@@ -161,14 +161,18 @@ class Interpreter:
         if self._encoder is None or self._classifier is None or spoken(words) in self._exact:
             return None
         task, probability = self._classifier.opinion(self._encode(text_of(words)))
-        rule = self._lexicon.tasks.get(task)
-        known = rule is not None and task in {each.name for each in self._tasks}
-        if rule is None or not known or probability < LIKELY or self._lexicon.read(words).excludes(rule):
+        rule = self._lexicon.tasks.get(task) if task in {each.name for each in self._tasks} else None
+        if rule is None or probability < LIKELY or self._lexicon.read(words).excludes(rule):
             return None
-        is_action = self._lexicon.is_action
-        parts = [part for clause in in_order(words, is_action) for part in joined(clause, is_action)]
+        parts = [part for group in self._groups(words) for part in group]
         asks = any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
         return Tasks((task,), probability) if asks else None
+
+    def _groups(self, words: Words) -> list[list[Words]]:
+        """The clauses in the order of their execution, each as the parts it joins; a known sentence stays whole."""
+        is_action = self._lexicon.is_action
+        clauses = in_order(words, is_action)
+        return [[clause] if spoken(clause) in self._exact else joined(clause, is_action) for clause in clauses]
 
     def _key(self, sentence: str) -> Words:
         return spoken(self._lexicon.without_courtesies(words_of(sentence)))
@@ -185,9 +189,7 @@ class Interpreter:
 
     def _sequence(self, words: Words) -> Outcome:
         """The tasks of a sentence, or the first part of it that is not understood."""
-        is_action = self._lexicon.is_action
-        clauses = in_order(words, is_action)
-        groups = [[clause] if spoken(clause) in self._exact else joined(clause, is_action) for clause in clauses]
+        groups = self._groups(words)
         stops = [control_of(part) is Control.STOP for group in groups for part in group]
         if stops and stops[0]:  # whoever begins with stop wants the rest instead, if it is something to do
             rest = self._sequence(words[len(groups[0][0]) :])
