@@ -23,7 +23,7 @@ from legion_core.words import words_of
 
 DATA = Path(__file__).parent / "data"
 FILES = sorted(DATA.glob("*_sentences*.yaml"))
-LEAST_RIGHT, MOST_REFUSED, LEAST_OTHERS_REFUSED = 0.97, 0.025, 0.95
+LEAST_RIGHT, MOST_REFUSED, LEAST_OTHERS_REFUSED = 0.97, 0.02, 0.95
 HARDEST = {"seen_sentences_7": (0.93, 0.07)}
 """What is reached of a file whose writer's ways of asking are not all covered: least right, most refused."""
 
