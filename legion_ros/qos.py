@@ -30,6 +30,11 @@ EVENT = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """A state that a late joiner must learn."""
 
+LATCHED_EVENT = QoSProfile(
+    depth=10, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+"""The same for a listener that counts its changes: of two in quick succession a depth of 1 shows it only the second."""
+
 
 # rclpy warns of profiles that do not match through two more entities a topic, which its executor looks at in every turn
 # of its loop; without them the way from joint state to command takes a quarter less time. On the topics whose both ends

@@ -30,7 +30,7 @@ from legion_ros.diagnostics import Diagnostics, RateMeter
 from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import run
-from legion_ros.qos import EVENT, LATCHED, own_publisher, own_subscription
+from legion_ros.qos import EVENT, LATCHED, LATCHED_EVENT, own_publisher, own_subscription
 from legion_ros.stamps import to_seconds
 from legion_ros.vector_messages import named_vector
 
@@ -75,7 +75,7 @@ class MissionNode(Node):
         own_subscription(self, String, topics.MISSION_REQUEST, self._on_request, EVENT)
         own_subscription(self, String, topics.MISSION_CONTROL, self._on_control, EVENT)
         own_subscription(self, String, topics.MISSION_KEPT, self._on_kept, LATCHED)
-        own_subscription(self, String, topics.TASK, self._on_task, LATCHED)
+        own_subscription(self, String, topics.TASK, self._on_task, LATCHED_EVENT)
         own_subscription(self, String, topics.SCENE_TASK, self._on_scene_task, LATCHED)
         own_subscription(self, String, topics.SCENE_TASKS, self._on_scene_tasks, LATCHED)
         own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, LATCHED)

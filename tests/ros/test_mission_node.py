@@ -132,6 +132,19 @@ def test_a_task_of_somebody_else_ends_it(cell: Cell, task: str) -> None:
     assert len(cell.requests) == asked
 
 
+def test_of_two_answers_that_come_at_once_it_hears_both(cell: Cell) -> None:
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("task") == "push")
+    asked = len(cell.requests)
+    for word in ("pause", "continue"):
+        cell.control(String(data=word))
+    cell.bench.until(lambda: len(cell.requests) == asked + 2)
+    assert [message.data for message in cell.requests[asked:]] == ["", "push"]
+    cell.solved = True
+    assert cell.run(lambda: cell.newest["state"] not in ("running", "paused"))
+    assert cell.newest["state"] == "succeeded", cell.newest["text"]
+
+
 def test_it_tells_the_success_of_a_single_task(cell: Cell) -> None:
     cell.task(String(data="push"))
     assert cell.run(lambda: cell.newest.get("task") == "push")

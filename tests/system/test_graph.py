@@ -31,6 +31,8 @@ STOP_S = 0.1
 """After an incident nothing may command the arm to move for longer than this, in the robot's time."""
 SETTLE_S = 0.5
 """The compliant servos of the simulated arm then need this long to come to the position they hold."""
+LEAP_S = 0.5
+"""A simulator's clock leaps by more when it begins anew."""
 REST_RAD = 0.01
 """What an arm at rest may move in a fifth of a second."""
 
@@ -71,6 +73,12 @@ class Arm:
             return len(self.times) - start > 10 and self.travel(self.times[-1] - 0.1, self.times[-1]) > 0.03
 
         assert self._client.wait(moving, 20.0), "the arm does not move"
+
+    def wait_for_scene(self, sentence: str) -> None:
+        """Say that, and wait until the simulator shows another task's scene: its clock leaps, the arm begins anew."""
+        first = len(self.times) - 1
+        self._client.say(sentence)
+        assert self._client.wait(lambda: bool((np.diff(self.times[first:]) > LEAP_S).any()), 20.0), "no new scene"
 
     def pass_time(self, seconds: float) -> None:
         """Wait that long in the robot's time."""
@@ -136,8 +144,7 @@ def test_the_emergency_stop_stops_the_arm_in_mid_motion(client: Any, arm: Arm) -
     arm.wait_for_motion()
     client.e_stop(True)
     arm.assert_stops(arm.times[-1])
-    client.say("open the window")
-    arm.pass_time(1.2)  # the new scene begins with the arm at home
+    arm.wait_for_scene("open the window")
     arm.assert_rests()
     client.e_stop(False)
     arm.wait_for_motion()
@@ -167,7 +174,7 @@ def test_a_node_that_dies_stops_the_arm_and_starts_again(
     assert client.wait(lambda: bool(starter.poll()) or starter[node].pid not in (None, victim), 10.0)
     for _ in starter.wait_ready():
         pass
-    client.say("close the drawer")
+    arm.wait_for_scene("close the drawer")
     if node == "sim2real_node":  # it left the arm in mid-motion: the watchdog wants a human to look
         assert client.wait(lambda: client.status_value("sim2real_node", "e_stop") == "True", 10.0)
         arm.assert_rests()
