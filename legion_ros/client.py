@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -30,6 +30,10 @@ from legion_ros.reply import Reply
 from legion_ros.security import OPERATOR, enclave_arguments
 from legion_ros.signals import ending_signals
 from legion_ros.stamps import to_ns
+
+ANNOUNCED_S = 3.5
+"""A participant whose first announcements were lost on a busy machine is heard of within this time: DDS repeats them
+every 3 s."""
 
 
 @dataclass(frozen=True)
@@ -229,8 +233,8 @@ class LegionClient:
             return str(error)
         return "" if answer.success else f"{topics.E_STOP}: {answer.message}"
 
-    def e_stop_everywhere(self, engage: bool, settle_s: float = 1.0, timeout_s: float = 5.0) -> list[str]:
-        """Engage or clear the emergency stop of every deployment in the domain. Returns their services.
+    def e_stop_everywhere(self, engage: bool, settle_s: float = ANNOUNCED_S, timeout_s: float = 5.0) -> Iterator[str]:
+        """Engage or clear the emergency stop of every deployment in the domain: their services, as they confirm it.
 
         Each is asked as soon as it is discovered; discovery ends when nothing new has come for `settle_s`, or nothing
         at all within `timeout_s`.
@@ -238,31 +242,26 @@ class LegionClient:
         Raises:
             DeploymentError: there is none, or one that was found does not answer or refuses; the message names it.
         """
-        suffix, asked = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]]()
+        suffix, asked, told = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]](), set[str]()
         quiet_since = time.monotonic()
-        while time.monotonic() - quiet_since < (settle_s if asked else timeout_s):
+        while (quiet_s := time.monotonic() - quiet_since) < (settle_s if asked else timeout_s) or (
+            len(told) < len(asked) and quiet_s < settle_s + timeout_s
+        ):
             for name, _ in self.node.get_service_names_and_types():
                 if name.endswith(suffix) and name not in asked:
                     asked[name] = self.node.create_client(SetBool, name), None
                     quiet_since = time.monotonic()
             _ask(asked, engage)
             self._spin_once(0.05)
-
-        def done() -> bool:
-            _ask(asked, engage)
-            return all(future is not None and future.done() for _, future in asked.values())
-
-        self.wait(done, timeout_s)
-        failed = [
-            name for name, (_, future) in asked.items() if not (future and future.done() and future.result().success)
-        ]
+            for name in _confirmed(asked) - told:
+                told.add(name)
+                yield name
         for client, _ in asked.values():
             self.node.destroy_client(client)
-        if failed:
-            raise DeploymentError(f"no answer from {', '.join(failed)}")
+        if failed := sorted(asked.keys() - told):
+            raise DeploymentError(f"no confirmation from {', '.join(failed)}")
         if not asked:
             raise DeploymentError("no deployment in this domain has an emergency stop: is one running?")
-        return sorted(asked)
 
     def reset_simulator(self, **parameters: Any) -> None:
         """Set parameters of the simulator (`task`, `seed`, ...) and begin a new episode."""
@@ -299,3 +298,8 @@ def _ask(asked: dict[str, tuple[Client, Future | None]], engage: bool) -> None:
     for name, (client, future) in asked.items():
         if future is None and client.service_is_ready():
             asked[name] = client, client.call_async(SetBool.Request(data=engage))
+
+
+def _confirmed(asked: Mapping[str, tuple[Client, Future | None]]) -> set[str]:
+    """The services that have done what they were asked for."""
+    return {name for name, (_, future) in asked.items() if future and future.done() and future.result().success}

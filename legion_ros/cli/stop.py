@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     with LegionClient(options.namespace) as client:
         if options.all:
             for name in client.e_stop_everywhere(not options.clear):
-                print(f"{name}: {word}")
+                print(f"{name}: {word}", flush=True)
         else:
             client.e_stop(not options.clear)
             print(f"emergency stop {word}")
