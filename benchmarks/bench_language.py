@@ -1,8 +1,8 @@
 """How well sentences are understood: right, wrong and refused by task, and sequences in their order.
 
-Run: python benchmarks/bench_language.py [--sentences FILE] [--pairs FILE] [--phrases FILE] [--output FILE.json]
-FILE of sentences holds `tasks` (name: [sentences]) and `refused` ([sentences]); that of pairs, entries of a `sentence`
-and its `tasks`, empty where it is to be refused.
+Run: python benchmarks/bench_language.py [--sentences FILE ...] [--phrases FILE ...] [--output FILE.json]
+A FILE of sentences may hold `tasks` (name: [sentences]), `refused` ([sentences]) and `sequences`, each a `sentence` and
+its `tasks`, none where it is to be refused.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from legion_core.errors import LegionError
 from legion_core.phrases import phrases_for
 from legion_core.understanding import Interpreter, Tasks
 
-SENTENCES = Path(__file__).parents[1] / "tests" / "core" / "data" / "seen_sentences.yaml"
+UNSEEN = sorted((Path(__file__).parents[1] / "tests" / "core" / "data").glob("unseen_*.yaml"))
 BARS = "bars: right >= 0.970, good refused <= 0.020, others refused >= 0.950"
 
 
@@ -61,19 +62,41 @@ def measure_sentences(interpreter: Interpreter, sentences: dict[str, Any], show:
     }
 
 
-def measure_pairs(interpreter: Interpreter, pairs: list[dict[str, Any]], show: bool) -> float:
-    """The share of sequences that are understood, task by task and in order."""
-    wrong = [p for p in pairs if tasks_of(interpreter, p["sentence"]) != tuple(p["tasks"])]
-    print(f"| sequences | {len(pairs)} | {1 - len(wrong) / len(pairs):.3f} |")
-    for pair in wrong if show else ():
-        print(f"  {pair['sentence']!r}: {', '.join(pair['tasks'])}")
-    return 1 - len(wrong) / len(pairs)
+def measure_sequences(interpreter: Interpreter, sequences: list[dict[str, Any]], show: bool) -> dict[str, float]:
+    """Shares of those that are understood task by task and in order, of those misunderstood, and rightly refused."""
+    found = [(each["sentence"], tuple(each["tasks"]), tasks_of(interpreter, each["sentence"])) for each in sequences]
+    several = [(meant, understood) for _, meant, understood in found if meant]
+    others = [not understood for _, meant, understood in found if not meant]
+    right = float(np.mean([meant == understood for meant, understood in several]))
+    wrong = float(np.mean([understood not in (meant, ()) for meant, understood in several]))
+    refused = float(np.mean(others)) if others else 1.0
+    print(f"| sequences | {len(several)} | {right:.3f} | {wrong:.3f} | {1 - right - wrong:.3f} |")
+    print(f"| with an impossible part | {len(others)} | | | {refused:.3f} |")
+    for sentence, meant, understood in found if show else ():
+        if meant != understood:
+            print(f"  {sentence!r}: {', '.join(meant) or 'none'}, understood {', '.join(understood) or 'none'}")
+    return {"sequences right": right, "sequences wrong": wrong, "impossible ones refused": refused}
+
+
+def read_all(files: Iterable[Path]) -> dict[str, Any]:
+    """What the files hold together."""
+    tasks: dict[str, list[str]] = {}
+    refused: list[str] = []
+    sequences: list[dict[str, Any]] = []
+    for file in files:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for task, said in data.get("tasks", {}).items():
+            tasks.setdefault(task, []).extend(said)
+        refused += data.get("refused", ())
+        sequences += data.get("sequences", ())
+    return {"tasks": tasks, "refused": refused, "sequences": sequences}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sentences", type=Path, default=SENTENCES, help="YAML (default: those seen while tuning)")
-    parser.add_argument("--pairs", type=Path, help="YAML of sentences with several tasks")
+    parser.add_argument(
+        "--sentences", type=Path, nargs="+", default=UNSEEN, help="YAML (default: those nothing was tuned on)"
+    )
     parser.add_argument("--policy", default="", help="bundle folder (default: the shipped one)")
     parser.add_argument("--phrases", nargs="*", default=[], help="files with further phrasings and aliases")
     parser.add_argument("--errors", action="store_true", help="also print what was not understood as meant")
@@ -88,14 +111,14 @@ def main() -> int:
     except LegionError as error:
         print(f"bench_language: {error}", file=sys.stderr)
         return 1
-    sentences = yaml.safe_load(options.sentences.read_text(encoding="utf-8"))
-    began = time.perf_counter()
-    figures = measure_sentences(interpreter, sentences, options.errors)
-    count = sum(map(len, sentences["tasks"].values())) + len(sentences["refused"])
+    sentences = read_all(options.sentences)
+    began, figures = time.perf_counter(), dict[str, Any]()
+    if sentences["tasks"]:
+        figures |= measure_sentences(interpreter, sentences, options.errors)
+    if sentences["sequences"]:
+        figures |= measure_sequences(interpreter, sentences["sequences"], options.errors)
+    count = sum(len(said) for said in (*sentences["tasks"].values(), sentences["refused"], sentences["sequences"]))
     figures |= {"ms a sentence": 1e3 * (time.perf_counter() - began) / count, "start s": made_s}
-    if options.pairs:
-        pairs = yaml.safe_load(options.pairs.read_text(encoding="utf-8"))
-        figures["sequences right"] = measure_pairs(interpreter, pairs, options.errors)
     print(f"{figures['ms a sentence']:.1f} ms a sentence, {made_s:.2f} s to start once the model is loaded")
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -163,9 +163,13 @@ class Lexicon:
         phrases = self._phrases(tuple(map(self.base, words)))
         return [" ".join(each) for _, each in phrases if self._things.get(each, ignored) - ignored]
 
+    def begins_as_remark(self, words: Words) -> bool:
+        """Whether it begins as listed remarks do: "see", "notice", ..."""
+        return any(words[: len(remark)] == remark for remark in self._remarks)
+
     def is_remark(self, words: Words) -> bool:
         """Whether the clause only leads to what is asked for: "it is cold", "see that button", "the rain comes in"."""
-        if is_statement(words) or any(words[: len(remark)] == remark for remark in self._remarks):
+        if is_statement(words) or self.begins_as_remark(words):
             return True
         if self._is_idle(words):
             return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from legion_core.mood import is_statement
 from legion_core.words import PUNCTUATION, Words, find, spoken, words_of
@@ -16,11 +16,31 @@ _THEN = tuple(
         *("after that", "after this", "after which", "afterwards", "afterward", "followed by", "subsequently"),
         *("once that is done", "once this is done", "when that is done", "once done", "when done", "thereafter"),
         *("once you are done", "when you are done", "once it is done", "when it is done", "once finished", "then"),
+        *(
+            "and only then",
+            "only then",
+            "but only then",
+            "and only later",
+            "and at last",
+            "and in the end",
+        ),
         *("when finished", "later on", "and later", "and finally", "and lastly", "finally", "lastly", "and next"),
         *(";", ".", "!", "?", ":"),
     )
 )
 """What stands between a clause and the one that is done after it."""
+_ENDS = ((";",), (".",), ("!",), ("?",))
+_DONE = tuple(
+    (word, *rest)
+    for word in ("when", "once", "after")
+    for rest in (
+        ("you", "are", "done"),
+        ("you", "are", "finished"),
+        ("done",),
+        ("finished",),
+        ("you", "have", "finished"),
+    )
+)
 _BEFORE_THAT = tuple(
     tuple(text.split()) for text in ("before that", "before this", "but first", "but before", "first though")
 )
@@ -38,6 +58,8 @@ _SAME_AS = (
     (("ahead", "of"), "before"),
     (("right", "after"), "after"),
     (("just", "before"), "before"),
+    (("but", "not", "before"), "after"),
+    (("having", "first"), "after"),
     (("preceded", "by"), "after"),
     (("last", "of", "all"), "finally"),
     (("to", "begin", "with"), "first"),
@@ -71,10 +93,20 @@ def in_order(words: Words, is_action: IsAction) -> list[Words]:
     Words such as then, before and after, and the marks that end a sentence, separate them; what "and" and commas join
     stays together (see `joined`).
     """
+    words = _with_gerunds(words)
     for phrase, word in _SAME_AS:
         while (at := find(words, phrase)) >= 0:
             words = (*words[:at], word, *words[at + len(phrase) :])
     return _ordered(words, is_action)
+
+
+def _with_gerunds(words: Words) -> Words:
+    """The words with "after" for the beginning of "when you are done pushing the puck"."""
+    for phrase in _DONE:
+        at = find(words, phrase)
+        if at >= 0 and words[at + len(phrase) :] and words[at + len(phrase)].endswith("ing"):
+            words = (*words[:at], "after", *words[at + len(phrase) :])
+    return words
 
 
 def _ordered(words: Words, is_action: IsAction) -> list[Words]:
@@ -138,16 +170,29 @@ def is_reason(part: Words) -> bool:
 
 
 def _around_connective(words: Words, is_action: IsAction) -> list[Words]:
-    """Split at the first word that tells an order."""
-    found = [(at, -len(phrase), phrase) for phrase in _THEN if (at := find(words, phrase)) > 0]
-    found += [(at, -1, (word,)) for word in ("before", "after", "once", "when") if (at := find(words, (word,))) > 0]
+    """Split at the first mark that ends a sentence, or else at the first word that tells an order."""
+    found = _occurrences(words, _ENDS) or _occurrences(words, (*_THEN, ("before",), ("after",), ("once",), ("when",)))
     if not found:
         return [words]
     at, _, phrase = min(found)
     left, right = words[:at], words[at + len(phrase) :]
     if phrase in _THEN:
         return _ordered(left, is_action) + _ordered(right, is_action)
-    return _with_subordinate(phrase[0], right, left, is_action)
+    if left[-1] in _JOINTS and "," in right:  # "open the tap and, once it runs, close the door"
+        return _ordered(left, is_action) + _ordered(words[at:], is_action)
+    end = next((i for i, mark in enumerate(right) if mark == "," and _begins(right[i:], is_action)), len(right))
+    return _with_subordinate(phrase[0], right[:end], left, is_action) + _ordered(right[end:], is_action)
+
+
+def _occurrences(words: Words, phrases: Iterable[Words]) -> list[tuple[int, int, Words]]:
+    """Where each of the phrases first occurs but at the beginning, and its length counted down: the longest first."""
+    return [(at, -len(phrase), phrase) for phrase in phrases if (at := find(words, phrase)) > 0]
+
+
+def _begins(words: Words, is_action: IsAction) -> bool:
+    """Whether they begin a command of their own."""
+    rest = _trimmed(words)
+    return bool(rest) and is_action(rest[0])
 
 
 def _end_of_subordinate(words: Words, is_action: IsAction) -> int | None:

@@ -14,7 +14,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.control import VOCABULARY, Control, control_of, releases_emergency_stop
 from legion_core.embedding import InstructionEncoder
 from legion_core.familiarity import Familiarity
-from legion_core.intent import IntentClassifier
+from legion_core.intent import NONE, IntentClassifier
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
 from legion_core.lexicon import PLACES, Lexicon, Reading, Rule
 from legion_core.mood import NEGATIONS
@@ -26,12 +26,21 @@ from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
 """Least cosine similarity with a phrase of a mission."""
-LIKELY = 0.7
-"""Least probability of what only the classifier of sentences takes for a task."""
+LIKELY = 0.55
+"""Least probability of a task that the classifier finds in a sentence or clause where the rules find none; this and
+what follows were chosen by leaving writers out."""
+DOUBTED = 0.7
+"""Least probability of no task, at which a task that only the rules find is refused."""
+SURE = 0.8
+"""Least probability of the task of a clause among others that the rules understand."""
+ONE = 0.9
+"""Least probability of a single task, where the rules find several."""
 REFUSED = ""
 """In the place of a task's name: a known sentence that means none."""
 _PRONOUNS = frozenset({"it", "them", "that", "this", "there"})
 _PREPARATIONS = frozenset({"handle", "knob", "lever", "grip", "frame", "edge", "hand", "hold"})
+_NOTHING = Resolution(None, 0.0, ())
+_CONDITIONS = frozenset({"if", "unless"})
 _AGAIN = frozenset({"again", "twice", "more"})
 
 
@@ -107,6 +116,7 @@ class Interpreter:
         phrases = phrases or Phrases()
         manifest = bundle.manifest
         self._tasks = manifest.tasks
+        self._known = frozenset(task.name for task in manifest.tasks)
         self._encoder = encoder
         self._lexicon = Lexicon(phrases.aliases)
         self._encode = lru_cache(maxsize=256)(self._encode_one)
@@ -123,6 +133,7 @@ class Interpreter:
             return word in common or (len(word) > 4 and word.removesuffix("s") in common) or self._lexicon.knows(word)
 
         self._speller = Speller(VOCABULARY | self._lexicon.spellings | vocabulary, exists)
+        self._classifier: IntentClassifier | None = None
         if encoder is None:
             return
         self._familiarity = Familiarity(bundle)
@@ -136,7 +147,7 @@ class Interpreter:
 
     def understand(self, sentence: str) -> Outcome:
         """What the sentence means."""
-        words = self._words(sentence)
+        words = self.words(sentence)
         if sentence.strip() and not spoken(words):
             return Refused("there is no word in it")
         if releases_emergency_stop(words):
@@ -147,26 +158,60 @@ class Interpreter:
         if (name := self._mission(wanted)) is not None:
             return MissionCall(name)
         outcome = self._sequence(wanted)
-        return (isinstance(outcome, Refused) and self._second_opinion(wanted)) or outcome
+        return outcome if spoken(wanted) in self._exact else self._judged(outcome, words)
 
-    def wanted_text(self, sentence: str) -> str:
-        """What the sentence asks for, without courtesies and misspellings: the text that is encoded."""
-        return text_of(self._lexicon.without_courtesies(self._words(sentence)))
-
-    def _words(self, sentence: str) -> Words:
+    def words(self, sentence: str) -> Words:
+        """The words of a sentence, without misspellings, and aliases replaced by what they stand for."""
         return self._lexicon.translated(self._speller.correct(words_of(sentence)))
 
-    def _second_opinion(self, words: Words) -> Tasks | None:
-        """The task that the classifier is sure of, where something is asked for and no word speaks against it."""
-        if self._encoder is None or self._classifier is None or spoken(words) in self._exact:
+    def _judged(self, outcome: Outcome, words: Words) -> Outcome:
+        """What the rules have made of a sentence, unless the classifier is sure that it means something else."""
+        names = outcome.names if isinstance(outcome, Tasks) else ()
+        classifier = self._classifier
+        if classifier is None or not isinstance(outcome, Tasks | Refused) or set(names) - set(classifier.labels):
+            return outcome
+        parts = self._parts(self._lexicon.without_courtesies(words))
+        contrasts = len(set(map(_forbids, parts))) > 1  # only the rules tell which part is the forbidden one
+        if len(spoken(words)) < 2 or (names and contrasts):
+            return outcome
+        if isinstance(outcome, Refused) and (several := self._by_clauses(parts, outcome)):
+            return several
+        task, probability = self._opinion(words)
+        known = Tasks((task,), probability) if task in self._known else None
+        if len(names) > 1:
+            return known if known and probability >= ONE else outcome
+        if names and (task == NONE or (names != (task,) and probability < LIKELY)):
+            unlikely = task != NONE or probability > DOUBTED
+            return self._refusal(words, words, self._resolve(words)) if unlikely else outcome
+        obeyed = names != (task,) and probability >= LIKELY and not self._only_forbids(parts)
+        return known if known and obeyed else outcome
+
+    def _by_clauses(self, clauses: Sequence[Words], refused: Refused) -> Outcome | None:
+        """Several tasks, or the refusal, where the classifier takes clauses for different tasks; else None."""
+        names: list[str] = []
+        odds, lost = [], False
+        for part in self._filled(clauses) if len(clauses) > 1 else []:
+            if not (part.reading.things or part.reading.actions or part.reading.strange):
+                continue
+            task, probability = self._opinion(part.words)
+            if task not in self._known or probability < LIKELY or _CONDITIONS & set(part.said):
+                lost = True
+                continue
+            odds.append(probability)
+            names += [task] if names[-1:] != [task] else []
+        if len(set(names)) < 2:
             return None
-        task, probability = self._classifier.opinion(self._encode(text_of(words)))
-        rule = self._lexicon.tasks.get(task) if task in {each.name for each in self._tasks} else None
-        if rule is None or probability < LIKELY or self._lexicon.read(words).excludes(rule):
-            return None
-        parts = [part for group in self._groups(words) for part in group]
-        asks = any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
-        return Tasks((task,), probability) if asks else None
+        return refused if lost else Tasks(tuple(names), min(odds))
+
+    def _only_forbids(self, parts: Sequence[Words]) -> bool:
+        """Whether a sentence begins with a negation, or as a remark does, and no part of it asks for something."""
+        if parts and not (_forbids(parts[0]) or self._lexicon.begins_as_remark(parts[0])):
+            return False
+        return not any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
+
+    def _parts(self, words: Words) -> list[Words]:
+        """The parts of all clauses, in the order of their execution."""
+        return [part for group in self._groups(words) for part in group]
 
     def _groups(self, words: Words) -> list[list[Words]]:
         """The clauses in the order of their execution, each as the parts it joins; a known sentence stays whole."""
@@ -211,7 +256,8 @@ class Interpreter:
             if isinstance(resolved, Refused):
                 return resolved
             for part, resolution in resolved:
-                if not (last and self._goes_on(last, found[-1], part, resolution)):
+                done = resolution.task in {each.task for each in found} and self._tells(part)
+                if not done and not (last and self._goes_on(last, found[-1], part, resolution)):
                     found.append(resolution)
                 last = part
         if not found:
@@ -259,6 +305,8 @@ class Interpreter:
 
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
+        if _CONDITIONS & set(part.said) or self._guessed(part.said, part.reading, _NOTHING).task:
+            return False
         return is_reason(part.said) or (not self._exact.get(spoken(part.said)) and self._lexicon.is_remark(part.said))
 
     def _approaches(self, parts: Sequence[_Part]) -> list[_Part]:
@@ -281,12 +329,21 @@ class Interpreter:
         """Whether a part completes the task of the one before it, as "then put it there" does."""
         verbs = {*map(self._lexicon.base, self._lexicon.actions_in(part.said))}
         repeats = verbs & {*map(self._lexicon.base, self._lexicon.actions_in(before.said))}
-        if repeats or _AGAIN & set(part.said) or not _PRONOUNS & {*part.said, *before.said}:
+        if repeats or _AGAIN & set(part.said):
+            return False
+        if found.task == task.task:
+            return True
+        another = found.certain and not _PRONOUNS & set(part.said)
+        if another or not _PRONOUNS & {*part.said, *before.said}:
             return False
         rule = self._lexicon.tasks.get(str(task.task))
         if rule is None:
             return found.task == task.task
         return self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
+
+    def _tells(self, part: _Part) -> bool:
+        """Whether a part names a state that something is in, as "once the water is running" does, and no action."""
+        return not self._lexicon.is_action(part.said[0]) and not _AGAIN & set(part.said)
 
     def _several(self, parts: Sequence[_Part]) -> bool:
         """Whether the words of the parts, as they were said, name more than one task, or one again."""
@@ -354,13 +411,25 @@ class Interpreter:
             return Resolution(exact, 1.0, (Candidate(exact, description, 1.0),))
         if self._encoder is None:
             return Resolution(None, 0.0, ())
-        embedding = self._encode(text_of(words))
-        found = self._resolver.resolve(embedding, self._lexicon.read(words))
+        embedding, reading = self._encode(text_of(words)), self._lexicon.read(words)
+        found = self._resolver.resolve(embedding, reading)
         if exact == REFUSED or len(said) < 2:  # one word is too little to go by
             return dataclasses.replace(found, task=None)
         if found.task and not found.certain and self._familiarity.doubts(found.task, embedding):
             return dataclasses.replace(found, task=None)
-        return found
+        return found if found.task else self._guessed(words, reading, found)
+
+    def _guessed(self, words: Words, reading: Reading, found: Resolution) -> Resolution:
+        """What the classifier is sure of in a clause that the rules do not understand."""
+        if self._classifier is None or not reading.command or self._lexicon.begins_as_remark(words):
+            return found
+        task, probability = self._opinion(words)
+        known = task in self._known and probability >= SURE
+        return dataclasses.replace(found, task=task, score=probability) if known else found
+
+    def _opinion(self, words: Words) -> tuple[str, float]:
+        assert self._classifier is not None
+        return self._classifier.opinion(self._encode(" ".join(words)), words)
 
     def _encode_one(self, text: str) -> Float32:
         assert self._encoder is not None
@@ -371,6 +440,11 @@ class Interpreter:
         """What is not understood is named where it is a part of what was said."""
         reason = f"{text_of(part)!r} is not understood" if spoken(part) != spoken(whole) else ""
         return Refused(reason, resolution.nearest)
+
+
+def _forbids(words: Words) -> bool:
+    """Whether it begins with a negation."""
+    return words[:2] == ("do", "not") or words[:1] in (("not",), ("never",))
 
 
 def _says_nothing(part: _Part) -> bool:

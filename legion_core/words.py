@@ -11,6 +11,10 @@ PUNCTUATION = frozenset(",;.!?:")
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[,;.!?:]")
 _POSSESSIVE = re.compile(r"'s (?=(?:handle|knob|lever|grip|frame|edge|top|side|rim|cap|end)\b)")
 """Of the parts of a thing; any other 's stands for "is"."""
+_NUMBER = re.compile(r"(?:^|(?<=\s))(?:step )?\d\s?[).:](?=\s)")
+"""Of a list: "1) open the door 2) close the window"."""
+_ARROW = re.compile(r"->(?!\s*(?:(?:the|its|red)\s+)*(?:goal|target|dot|marker|mark|spot|point|position)\b)")
+"""From one task to the next; to a place it leads elsewhere."""
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc`", "''''")
 _WHOLE = {
     **{"can't": "can not", "cannot": "can not", "won't": "will not", "shan't": "shall not", "let's": "let us"},
@@ -24,7 +28,8 @@ _ENDINGS = {"n't": " not", "'d": " would", "'ll": " will", "'m": " am", "'re": "
 
 def words_of(sentence: str) -> Words:
     """The words of a sentence and the marks between them: "Don't stop, please!" is do, not, stop, ",", please, "!"."""
-    text = sentence.casefold().translate(_APOSTROPHES).replace("&", " and ").replace("->", " to ")
+    text = sentence.casefold().translate(_APOSTROPHES).replace("&", " and ")
+    text = _ARROW.sub(" then ", _NUMBER.sub(" ; ", text)).replace("->", " to ")
     text = _POSSESSIVE.sub(" ", text)
     return tuple(word for token in _TOKEN.findall(text) for word in _spelt_out(token))
 

@@ -19,13 +19,11 @@ from legion_core.mission import load_missions
 from legion_core.phrases import Phrases, phrases_for
 from legion_core.tasks import task_names
 from legion_core.understanding import Interpreter, MissionCall, Refused, Tasks
-from legion_core.words import words_of
 
 DATA = Path(__file__).parent / "data"
 FILES = sorted(DATA.glob("*_sentences*.yaml"))
+LEAST_SEQUENCES_RIGHT, LEAST_IMPOSSIBLE_REFUSED = 0.75, 0.90
 LEAST_RIGHT, MOST_REFUSED, LEAST_OTHERS_REFUSED = 0.97, 0.02, 0.95
-HARDEST = {"seen_sentences_7": (0.93, 0.07)}
-"""What is reached of a file whose writer's ways of asking are not all covered: least right, most refused."""
 
 
 def read(path: Path) -> Any:
@@ -48,16 +46,19 @@ def test_phrasings_are_understood_and_other_sentences_refused(interpreter: Inter
     sentences = read(file)
     assert set(sentences["tasks"]) == set(task_names())
     found = [(tasks_of(interpreter, s), (task,)) for task, said in sentences["tasks"].items() for s in said]
-    least_right, most_refused = HARDEST.get(file.stem, (LEAST_RIGHT, MOST_REFUSED))
-    assert np.mean([understood == meant for understood, meant in found]) >= least_right
-    assert np.mean([not understood for understood, _ in found]) <= most_refused
+    assert np.mean([understood == meant for understood, meant in found]) >= LEAST_RIGHT
+    assert np.mean([not understood for understood, _ in found]) <= MOST_REFUSED
     assert np.mean([not tasks_of(interpreter, s) for s in sentences["refused"]]) >= LEAST_OTHERS_REFUSED
 
 
-def test_the_classifier_knows_what_no_rule_foresees(interpreter: Interpreter) -> None:
-    by_rules_alone = interpreter._sequence(words_of("descend on the button until it gives way"))
-    assert isinstance(by_rules_alone, Refused)
-    assert tasks_of(interpreter, "descend on the button until it gives way") == ("button-press-topdown",)
+def test_the_classifier_knows_what_no_rule_foresees(
+    interpreter: Interpreter, shipped_bundle: PolicyBundle, encoder: InstructionEncoder
+) -> None:
+    sentence = "kindly deal with the gaping drawer by shoving it home"
+    by_rules_alone = Interpreter(shipped_bundle, encoder, phrases_for(shipped_bundle.task_names))
+    by_rules_alone._classifier = None
+    assert isinstance(by_rules_alone.understand(sentence), Refused)
+    assert tasks_of(interpreter, sentence) == ("drawer-close",)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +73,30 @@ def test_the_classifier_knows_what_no_rule_foresees(interpreter: Interpreter) ->
         "how does one press the button",
     ],
 )
-def test_words_overrule_the_classifier(interpreter: Interpreter, sentence: str) -> None:
+def test_negations_questions_and_reports_are_not_obeyed(interpreter: Interpreter, sentence: str) -> None:
     assert tasks_of(interpreter, sentence) == ()
 
 
 def test_sequences_keep_their_order(interpreter: Interpreter) -> None:
-    wrong = [p for p in read(DATA / "sequences.yaml") if tasks_of(interpreter, p["sentence"]) != tuple(p["tasks"])]
-    assert not wrong
+    sequences = read(DATA / "sequences.yaml")["sequences"]
+    assert not [s for s in sequences if tasks_of(interpreter, s["sentence"]) != tuple(s["tasks"])]
+
+
+def test_sentences_that_nothing_was_tuned_on(interpreter: Interpreter) -> None:
+    files = [read(DATA / f"unseen_{number}.yaml") for number in (1, 2, 3)]
+    said = [(s, task) for file in files for task, sentences in file["tasks"].items() for s in sentences]
+    found = [(tasks_of(interpreter, sentence), (task,)) for sentence, task in said]
+    assert np.mean([understood == meant for understood, meant in found]) >= LEAST_RIGHT
+    assert np.mean([not understood for understood, _ in found]) <= MOST_REFUSED
+    others = [sentence for file in files for sentence in file["refused"]]
+    assert np.mean([not tasks_of(interpreter, sentence) for sentence in others]) >= LEAST_OTHERS_REFUSED
+
+
+def test_sequences_that_nothing_was_tuned_on(interpreter: Interpreter) -> None:
+    sequences = read(DATA / "unseen_sequences.yaml")["sequences"]
+    found = [(tasks_of(interpreter, s["sentence"]), tuple(s["tasks"])) for s in sequences]
+    assert np.mean([understood == meant for understood, meant in found if meant]) >= LEAST_SEQUENCES_RIGHT
+    assert np.mean([not understood for understood, meant in found if not meant]) >= LEAST_IMPOSSIBLE_REFUSED
 
 
 def test_every_sentence_of_the_bundle_means_its_task(interpreter: Interpreter, shipped_bundle: PolicyBundle) -> None:
