@@ -24,12 +24,14 @@ _THEN = tuple(
             "and at last",
             "and in the end",
         ),
+        *("when all that is done", "once all that is done", "when all this is done", "once all this is done"),
         *("when finished", "later on", "and later", "and finally", "and lastly", "finally", "lastly", "and next"),
         *(";", ".", "!", "?", ":"),
     )
 )
 """What stands between a clause and the one that is done after it."""
 _ENDS = ((";",), (".",), ("!",), ("?",))
+_ONCE = tuple(("once", word) for word in ("and", "then", ",", ".", "!"))
 _DONE = tuple(
     (word, *rest)
     for word in ("when", "once", "after")
@@ -93,11 +95,16 @@ def in_order(words: Words, is_action: IsAction) -> list[Words]:
     Words such as then, before and after, and the marks that end a sentence, separate them; what "and" and commas join
     stays together (see `joined`).
     """
-    words = _with_gerunds(words)
+    words = _with_gerunds(tuple(word for at, word in enumerate(words) if not _is_adverb(words, at)))
     for phrase, word in _SAME_AS:
         while (at := find(words, phrase)) >= 0:
             words = (*words[:at], word, *words[at + len(phrase) :])
     return _ordered(words, is_action)
+
+
+def _is_adverb(words: Words, at: int) -> bool:
+    """Whether it is the once of "press it once and then ..."."""
+    return (words[at] == "once" and at > 0 and not words[at + 1 : at + 2]) or words[at : at + 2] in _ONCE
 
 
 def _with_gerunds(words: Words) -> Words:

@@ -39,7 +39,6 @@ REFUSED = ""
 """In the place of a task's name: a known sentence that means none."""
 _PRONOUNS = frozenset({"it", "them", "that", "this", "there"})
 _PREPARATIONS = frozenset({"handle", "knob", "lever", "grip", "frame", "edge", "hand", "hold"})
-_NOTHING = Resolution(None, 0.0, ())
 _CONDITIONS = frozenset({"if", "unless"})
 _AGAIN = frozenset({"again", "twice", "more"})
 
@@ -174,8 +173,11 @@ class Interpreter:
         contrasts = len(set(map(_forbids, parts))) > 1  # only the rules tell which part is the forbidden one
         if len(spoken(words)) < 2 or (names and contrasts):
             return outcome
-        if isinstance(outcome, Refused) and (several := self._by_clauses(parts, outcome)):
-            return several
+        several = self._by_clauses(parts)
+        if isinstance(outcome, Refused) and several:
+            return several if several.names else outcome
+        if several and several.similarity >= SURE:
+            return several if len(names) == 1 else outcome
         task, probability = self._opinion(words)
         known = Tasks((task,), probability) if task in self._known else None
         if len(names) > 1:
@@ -186,22 +188,20 @@ class Interpreter:
         obeyed = names != (task,) and probability >= LIKELY and not self._only_forbids(parts)
         return known if known and obeyed else outcome
 
-    def _by_clauses(self, clauses: Sequence[Words], refused: Refused) -> Outcome | None:
-        """Several tasks, or the refusal, where the classifier takes clauses for different tasks; else None."""
+    def _by_clauses(self, clauses: Sequence[Words]) -> Tasks | None:
+        """The tasks, where the classifier takes clauses for different ones; without names if one clause is none."""
         names: list[str] = []
-        odds, lost = [], False
+        odds = []
         for part in self._filled(clauses) if len(clauses) > 1 else []:
             if not (part.reading.things or part.reading.actions or part.reading.strange):
                 continue
             task, probability = self._opinion(part.words)
-            if task not in self._known or probability < LIKELY or _CONDITIONS & set(part.said):
-                lost = True
-                continue
-            odds.append(probability)
-            names += [task] if names[-1:] != [task] else []
+            clear = task in self._known and probability >= LIKELY and not _CONDITIONS & set(part.said)
+            odds.append(probability if clear else 0.0)
+            names += [task] if clear and names[-1:] != [task] else []
         if len(set(names)) < 2:
             return None
-        return refused if lost else Tasks(tuple(names), min(odds))
+        return Tasks(tuple(names), min(odds)) if all(odds) else Tasks((), 0.0)
 
     def _only_forbids(self, parts: Sequence[Words]) -> bool:
         """Whether a sentence begins with a negation, or as a remark does, and no part of it asks for something."""
@@ -305,9 +305,16 @@ class Interpreter:
 
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
-        if _CONDITIONS & set(part.said) or self._guessed(part.said, part.reading, _NOTHING).task:
+        if _CONDITIONS & set(part.said) or self._asks_surely(part.said):
             return False
         return is_reason(part.said) or (not self._exact.get(spoken(part.said)) and self._lexicon.is_remark(part.said))
+
+    def _asks_surely(self, words: Words) -> bool:
+        """Whether the classifier has next to no doubt which task a part asks for."""
+        if self._classifier is None:
+            return False
+        task, probability = self._opinion(words)
+        return task in self._known and probability >= ONE
 
     def _approaches(self, parts: Sequence[_Part]) -> list[_Part]:
         """Parts that only move the hand, or bring it to the thing of the next one: "get over to the drawer"."""
