@@ -129,7 +129,7 @@ def fit(model: str, embeddings: Float32, sentences: Sequence[Words], labels: Seq
 
 
 def fit_files(files: Sequence[Path]) -> IntentClassifier:
-    """The classifier of the sentences in YAML files.
+    """The classifier of the sentences in YAML files, and of what is likely to be said aloud.
 
     A file may hold `tasks` with the phrasings of each, `refused` with others, and `sequences`, each a `sentence` that
     means several tasks, and thus no single one.
@@ -137,6 +137,7 @@ def fit_files(files: Sequence[Path]) -> IntentClassifier:
     from legion_core.bundle import PolicyBundle
     from legion_core.config import load_yaml
     from legion_core.embedding import encoder_of
+    from legion_core.speech.corpus import labelled
     from legion_core.understanding import Interpreter
 
     bundle = PolicyBundle.load()
@@ -144,7 +145,7 @@ def fit_files(files: Sequence[Path]) -> IntentClassifier:
     if (encoder := encoder_of(model)) is None:
         raise ConfigurationError(f"the sentence encoder {model.name} is not installed")
     interpreter = Interpreter(bundle, encoder)
-    said: list[tuple[str, str]] = []
+    said = [*labelled(bundle.task_names)]
     for file in files:
         sentences = load_yaml(file)
         said += [(text, task) for task, texts in sentences.get("tasks", {}).items() for text in texts]

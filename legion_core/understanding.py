@@ -198,10 +198,16 @@ class Interpreter:
             task, probability = self._opinion(part.words)
             clear = task in self._known and probability >= LIKELY and not _CONDITIONS & set(part.said)
             odds.append(probability if clear else 0.0)
-            names += [task] if clear and names[-1:] != [task] else []
+            goes_on = bool(names) and self._carries_on(names[-1], task, part)
+            names += [task] if clear and names[-1:] != [task] and not goes_on else []
         if len(set(names)) < 2:
             return None
         return Tasks(tuple(names), min(odds)) if all(odds) else Tasks((), 0.0)
+
+    def _carries_on(self, before: str, task: str, part: _Part) -> bool:
+        """Whether a part only says what becomes of what the task before it moves: "... and move it over"."""
+        first, second = (self._lexicon.tasks.get(name) for name in (before, task))
+        return bool(first and second and first.moves and first.moves == second.moves and _PRONOUNS & set(part.said))
 
     def _only_forbids(self, parts: Sequence[Words]) -> bool:
         """Whether a sentence begins with a negation, or as a remark does, and no part of it asks for something."""

@@ -17,6 +17,8 @@ from legion_core.words import spoken, words_of
 SPOKEN_FILE = Path(__file__).parents[1] / "data" / "spoken.yaml"
 DRAWS = 300
 """Sentences drawn of each pattern; what counts is which words follow which, so not every one has to be there."""
+LABELLED, LABELLED_OTHERS = 40, 3
+"""The same for a classifier of sentences, of patterns that mean a task and of others."""
 PATTERN, KNOWN, OTHER = 100.0, 5.0, 1.0
 """How often the sentences of a pattern together, a known sentence, and one that means no task count as said."""
 POLITE = 0.25
@@ -57,6 +59,16 @@ def sentences(tasks: Iterable[Task], phrases: Phrases, missions: Iterable[str] =
         pattern = Pattern(text)
         yield from ((pattern.draw(rng), OTHER) for _ in range(10))
     yield from ((plain(sentence), OTHER) for sentence in phrases.refused)
+
+
+def labelled(tasks: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Sentences of the patterns, each once, and the tasks that they mean; '' for none."""
+    data, rng = load_yaml(SPOKEN_FILE), random.Random(0)
+    patterns = [(text, task, LABELLED) for task in tasks for text in data["tasks"].get(task, ())]
+    patterns += [(text, "", LABELLED_OTHERS) for text in data["other"]]
+    for text, task, count in patterns:
+        pattern = Pattern(text)
+        yield from ((said, task) for said in dict.fromkeys(pattern.draw(rng) for _ in range(count)))
 
 
 def answers() -> frozenset[str]:

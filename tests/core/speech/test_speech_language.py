@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from legion_core.errors import ConfigurationError
 from legion_core.phrases import phrases_for
-from legion_core.speech.corpus import Pattern, sentences
+from legion_core.speech.corpus import Pattern, labelled, sentences
 from legion_core.speech.dialogue import STOP
 from legion_core.speech.judging import word_judge
 from legion_core.speech.ngram import END, NgramModel
@@ -30,6 +30,13 @@ def test_patterns_are_alternatives_and_options() -> None:
 def test_brackets_must_match(text: str) -> None:
     with pytest.raises(ConfigurationError, match="pattern"):
         Pattern(text)
+
+
+def test_a_classifier_learns_every_task_from_them_and_the_same_ones_each_time() -> None:
+    said = list(labelled(task_names()))
+    assert said == list(labelled(task_names()))
+    assert {task for _, task in said} == {*task_names(), ""}
+    assert len({text for text, task in said if task == "reach"}) > 20
 
 
 @given(st.lists(st.tuples(st.text("abc ", max_size=12), st.floats(0.1, 10)), min_size=1, max_size=8))
