@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from legion_core.bundle import PolicyBundle
+from legion_core.config import load_yaml
 from legion_core.embedding import encoder_of
 from legion_core.errors import LegionError
 from legion_core.phrases import phrases_for
@@ -84,7 +84,7 @@ def read_all(files: Iterable[Path]) -> dict[str, Any]:
     refused: list[str] = []
     sequences: list[dict[str, Any]] = []
     for file in files:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = load_yaml(file)
         for task, said in data.get("tasks", {}).items():
             tasks.setdefault(task, []).extend(said)
         refused += data.get("refused", ())
@@ -103,6 +103,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     options = parser.parse_args()
     try:
+        sentences = read_all(options.sentences)
         bundle = PolicyBundle.load(options.policy or None)
         encoder = encoder_of(bundle.manifest.embedding)
         began = time.perf_counter()
@@ -111,7 +112,6 @@ def main() -> int:
     except LegionError as error:
         print(f"bench_language: {error}", file=sys.stderr)
         return 1
-    sentences = read_all(options.sentences)
     began, figures = time.perf_counter(), dict[str, Any]()
     if sentences["tasks"]:
         figures |= measure_sentences(interpreter, sentences, options.errors)

@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 
 from legion_core.errors import ConfigurationError
 from legion_core.spaces import Float32
-from legion_core.words import Words, spoken
+from legion_core.words import Words, spoken, text_of
 
 INTENTS_FILE = Path(__file__).parent / "data" / "intents.safetensors"
 NONE = ""
@@ -152,7 +152,7 @@ def fit_files(files: Sequence[Path]) -> IntentClassifier:
         said += [(text, NONE) for text in sentences.get("refused", ())]
         said += [(each["sentence"], NONE) for each in sentences.get("sequences", ())]
     words = [interpreter.words(text) for text, _ in said]
-    embeddings = encoder.encode([" ".join(each) for each in words])
+    embeddings = encoder.encode([text_of(each) for each in words])
     return fit(model.name, embeddings, words, [label for _, label in said])
 
 

@@ -70,16 +70,12 @@ class Reading:
     moved: frozenset[str] = frozenset()
     """Things that are the object of a verb of motion."""
 
-    def excludes(self, rule: Rule) -> bool:
-        """Whether something is named that the task has nothing to do with, or the opposite of what it does."""
+    def judge(self, rule: Rule) -> bool | None:
+        """True: the clause means that task; False: it cannot; None: the words do not tell."""
         never = [each for each in rule.never if " " not in each or rule.thing not in self.moved]
         others = self.things - {rule.thing} - PLACES - set(rule.near)
         moves_another = rule.moves and self.moved - {rule.moves, "it"}
-        return bool(OTHER in self.actions or others or moves_another or self.mentions(never))
-
-    def judge(self, rule: Rule) -> bool | None:
-        """True: the clause means that task; False: it cannot; None: the words do not tell."""
-        if not self.command or self.excludes(rule):
+        if not self.command or OTHER in self.actions or others or moves_another or self.mentions(never):
             return False
         whereto_unknown = (
             rule.moves and self.strange and not self.things & ({"hand"} if rule.thing in PLACES else {"goal"})

@@ -157,19 +157,23 @@ class Interpreter:
         if (name := self._mission(wanted)) is not None:
             return MissionCall(name)
         outcome = self._sequence(wanted)
-        return outcome if spoken(wanted) in self._exact else self._judged(outcome, words)
+        return outcome if spoken(wanted) in self._exact else self._judged(outcome, words, self._parts(wanted))
 
     def words(self, sentence: str) -> Words:
         """The words of a sentence, without misspellings, and aliases replaced by what they stand for."""
         return self._lexicon.translated(self._speller.correct(words_of(sentence)))
 
-    def _judged(self, outcome: Outcome, words: Words) -> Outcome:
-        """What the rules have made of a sentence, unless the classifier is sure that it means something else."""
+    def _judged(self, outcome: Outcome, words: Words, parts: Sequence[Words]) -> Outcome:
+        """What the rules have made of a sentence, unless the classifier is sure that it means something else.
+
+        Args:
+            words: all of them, as the classifier has learned them.
+            parts: what they ask for, part by part.
+        """
         names = outcome.names if isinstance(outcome, Tasks) else ()
         classifier = self._classifier
         if classifier is None or not isinstance(outcome, Tasks | Refused) or set(names) - set(classifier.labels):
             return outcome
-        parts = self._parts(self._lexicon.without_courtesies(words))
         contrasts = len(set(map(_forbids, parts))) > 1  # only the rules tell which part is the forbidden one
         if len(spoken(words)) < 2 or (names and contrasts):
             return outcome
@@ -311,16 +315,9 @@ class Interpreter:
 
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
-        if _CONDITIONS & set(part.said) or self._asks_surely(part.said):
+        if _CONDITIONS & set(part.said) or self._learned(part.said, ONE):
             return False
         return is_reason(part.said) or (not self._exact.get(spoken(part.said)) and self._lexicon.is_remark(part.said))
-
-    def _asks_surely(self, words: Words) -> bool:
-        """Whether the classifier has next to no doubt which task a part asks for."""
-        if self._classifier is None:
-            return False
-        task, probability = self._opinion(words)
-        return task in self._known and probability >= ONE
 
     def _approaches(self, parts: Sequence[_Part]) -> list[_Part]:
         """Parts that only move the hand, or bring it to the thing of the next one: "get over to the drawer"."""
@@ -350,9 +347,7 @@ class Interpreter:
         if another or not _PRONOUNS & {*part.said, *before.said}:
             return False
         rule = self._lexicon.tasks.get(str(task.task))
-        if rule is None:
-            return found.task == task.task
-        return self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
+        return rule is not None and self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
 
     def _tells(self, part: _Part) -> bool:
         """Whether a part names a state that something is in, as "once the water is running" does, and no action."""
@@ -434,15 +429,21 @@ class Interpreter:
 
     def _guessed(self, words: Words, reading: Reading, found: Resolution) -> Resolution:
         """What the classifier is sure of in a clause that the rules do not understand."""
-        if self._classifier is None or not reading.command or self._lexicon.begins_as_remark(words):
+        if not reading.command or self._lexicon.begins_as_remark(words):
             return found
+        learned = self._learned(words, SURE)
+        return dataclasses.replace(found, task=learned.names[0], score=learned.similarity) if learned else found
+
+    def _learned(self, words: Words, least: float) -> Tasks | None:
+        """The policy's task that the classifier finds in the words with at least that probability."""
+        if self._classifier is None:
+            return None
         task, probability = self._opinion(words)
-        known = task in self._known and probability >= SURE
-        return dataclasses.replace(found, task=task, score=probability) if known else found
+        return Tasks((task,), probability) if task in self._known and probability >= least else None
 
     def _opinion(self, words: Words) -> tuple[str, float]:
         assert self._classifier is not None
-        return self._classifier.opinion(self._encode(" ".join(words)), words)
+        return self._classifier.opinion(self._encode(text_of(words)), words)
 
     def _encode_one(self, text: str) -> Float32:
         assert self._encoder is not None

@@ -242,23 +242,25 @@ class LegionClient:
         Raises:
             DeploymentError: there is none, or one that was found does not answer or refuses; the message names it.
         """
-        suffix, asked, told = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]](), set[str]()
-        quiet_since = time.monotonic()
-        while (quiet_s := time.monotonic() - quiet_since) < (settle_s if asked else timeout_s) or (
-            len(told) < len(asked) and quiet_s < settle_s + timeout_s
-        ):
+        suffix, asked, answers = f"/{topics.E_STOP}", dict[str, tuple[Client, Future | None]](), dict[str, bool]()
+        quiet_since, patience_s = time.monotonic(), timeout_s
+        while time.monotonic() - quiet_since < patience_s:
             for name, _ in self.node.get_service_names_and_types():
                 if name.endswith(suffix) and name not in asked:
                     asked[name] = self.node.create_client(SetBool, name), None
                     quiet_since = time.monotonic()
             _ask(asked, engage)
             self._spin_once(0.05)
-            for name in _confirmed(asked) - told:
-                told.add(name)
-                yield name
+            for name, (_, future) in asked.items():
+                if name not in answers and future and future.done():
+                    answers[name] = future.result().success
+                    if answers[name]:
+                        yield name
+            if asked:
+                patience_s = settle_s if len(answers) == len(asked) else settle_s + timeout_s
         for client, _ in asked.values():
             self.node.destroy_client(client)
-        if failed := sorted(asked.keys() - told):
+        if failed := sorted(name for name in asked if not answers.get(name)):
             raise DeploymentError(f"no confirmation from {', '.join(failed)}")
         if not asked:
             raise DeploymentError("no deployment in this domain has an emergency stop: is one running?")
@@ -298,8 +300,3 @@ def _ask(asked: dict[str, tuple[Client, Future | None]], engage: bool) -> None:
     for name, (client, future) in asked.items():
         if future is None and client.service_is_ready():
             asked[name] = client, client.call_async(SetBool.Request(data=engage))
-
-
-def _confirmed(asked: Mapping[str, tuple[Client, Future | None]]) -> set[str]:
-    """The services that have done what they were asked for."""
-    return {name for name, (_, future) in asked.items() if future and future.done() and future.result().success}
