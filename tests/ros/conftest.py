@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ class Bench:
 
     def start(self, make: Callable[[], Node], **parameters: Any) -> Node:
         """Make the node with those parameters, as on the command line."""
+        gc.collect()  # services of a lifecycle node outlive `destroy_node` and would be discovered as this one's
         arguments = ["--ros-args"]
         for name, value in parameters.items():
             arguments += ["-p", f"{name}:={value}"]
