@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 from legion_ros.cli import main as cli
-from legion_ros.cli.doctor import ADVICE, WRONG, _domain, _packages, _training
+from legion_ros.cli.doctor import ADVICE, PACKAGES, WRONG, _domain, _packages, _training
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +131,13 @@ def test_doctor_takes_missing_training_for_no_fault(monkeypatch: pytest.MonkeyPa
     assert finding.state == ADVICE
     assert "no_such_package" in finding.detail
     assert "legion_ros[train]" in finding.mend
+
+
+def test_doctor_looks_for_all_that_the_package_requires() -> None:
+    modules = {"pin": "pinocchio", "pyyaml": "yaml"}
+    always = (each for each in metadata.requires("legion_ros") or () if "extra ==" not in each)
+    required = {re.split(r"[^\w-]", each)[0] for each in always}
+    assert {modules.get(name, name) for name in required} <= set(PACKAGES)
 
 
 def test_doctor_names_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:
