@@ -36,6 +36,7 @@ def bundle_folder(random_bundle: PolicyBundle, tmp_path_factory: pytest.TempPath
 
 
 CONTROLLER = "forward_position_controller"
+SPIN_S = 0.05
 
 
 class Bench:
@@ -107,12 +108,16 @@ class Bench:
         assert self._executor is not None
         end = time.monotonic() + timeout_s
         while not (fulfilled := condition()) and time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.05)
+            self._executor.spin_once(timeout_sec=SPIN_S)
         return fulfilled
 
     def settle(self, seconds: float = 0.3) -> None:
-        """Spin for a while: for what must not happen."""
-        self.until(lambda: False, seconds)
+        """Spin for a while: for what must not happen. A machine that is held up meanwhile spins as often."""
+        assert self._executor is not None
+        end, spins = time.monotonic() + seconds, 0
+        while time.monotonic() < end or spins < seconds / SPIN_S:
+            self._executor.spin_once(timeout_sec=SPIN_S)
+            spins += 1
 
     def close(self) -> None:
         for node in self._nodes:
