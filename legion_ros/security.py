@@ -186,7 +186,7 @@ def _own(node: str, options: DeploymentOptions) -> Access:
         "web_node": Access(
             publish=(topics.DIAGNOSTICS, topics.INSTRUCTION, topics.MISSION_REQUEST, topics.PUSH_TO_TALK),
             subscribe=(
-                *(topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED, topics.MARKERS, topics.LATENT, topics.EPISODE),
+                *(topics.DIAGNOSTICS, topics.MARKERS, topics.LATENT, topics.EPISODE),
                 *(topics.REPLY, topics.TASK, topics.E_STOP, topics.MISSION_STATE, topics.VOICE_TRANSCRIPT),
                 *((topics.SIM_STATE,) if profile.driver == "mujoco" else (measured, gripper.state)),
             ),

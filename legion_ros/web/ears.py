@@ -17,6 +17,7 @@ from visualization_msgs.msg import MarkerArray
 from legion_core.bundle import Manifest
 from legion_core.errors import SpaceError
 from legion_ros import topics
+from legion_ros.aggregation import Aggregator
 from legion_ros.latents import Latent, LatentReader
 from legion_ros.qos import EVENT, LATCHED, Inbox
 from legion_ros.reply import Reply
@@ -39,18 +40,18 @@ class Ears:
 
     def __init__(self, node: Node, manifest: Manifest, state: PageState, simulated: bool) -> None:
         self._node, self._state = node, state
-        self._timed = "mujoco_node" if simulated else "sim2real_node"
-        self._root = f"{node.get_namespace().rstrip('/')}/"
+        root = node.get_namespace().rstrip("/")
+        self._timed = f"{root}/{'mujoco_node' if simulated else 'sim2real_node'}"
+        self._guarding = f"{root}/sim2real_node"
+        self._health = Aggregator(root)
         self._reader = LatentReader(manifest)
         self._subscriptions: list[Subscription] = []
         self._markers = Inbox(node, MarkerArray, topics.MARKERS, depth=1)
         self._latent = Inbox(node, JointState, topics.LATENT, depth=1)
         self._episodes = Inbox(node, JointState, topics.EPISODE, depth=EPISODE_DEPTH)
         self._diagnostics = Inbox(node, DiagnosticArray, topics.DIAGNOSTICS, depth=DIAGNOSTICS_DEPTH)
-        self._tree = Inbox(node, DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, depth=1)
-        self._inboxes = (self._markers, self._latent, self._episodes, self._diagnostics, self._tree)
-        self._reports: dict[str, Health] = {}
-        self._guard_heard = time.monotonic()
+        self._inboxes = (self._markers, self._latent, self._episodes, self._diagnostics)
+        self._guard_heard, self._task_heard = time.monotonic(), False
         self._hear(String, topics.REPLY, self._on_reply, EVENT)
         self._hear(String, topics.TASK, self._on_task, LATCHED)
         self._hear(Bool, topics.E_STOP, self._on_e_stop, LATCHED)
@@ -76,12 +77,14 @@ class Ears:
             self._state.lines.append(Line(verdict, f"“{reply.instruction}”: {reply.text}", reply.accepted))
 
     def _on_task(self, message: String) -> None:
-        self._state.task = message.data
-        self._state.component = ""
-        self._state.tally.begin(message.data)
+        # what is heard first may be the task that ran when the last browser left: no further attempt
+        if self._task_heard or message.data != self._state.task:
+            self._state.tally.begin(message.data)
+        self._task_heard = True
+        self._state.task, self._state.component = message.data, ""
 
     def _on_e_stop(self, message: Bool) -> None:
-        self._state.e_stop = message.data
+        self._state.e_stop, self._state.stop_asked = message.data, ""
 
     def _on_mission(self, message: String) -> None:
         with suppress(ValueError):
@@ -125,22 +128,16 @@ class Ears:
             self._state.episodes.add(time.monotonic(), CM_A_M * distance_m, success)
         for array in self._diagnostics.take():
             for status in array.status:
+                self._health.hear(status)
                 self._on_status(status)
         self._state.silent = time.monotonic() - self._guard_heard > SILENT_S
-        for tree in self._tree.take():
-            self._state.health = [Health.of(status) for status in tree.status]
-        if not self._state.health:
-            self._state.health = list(self._reports.values())
+        self._state.health = [Health.of(status) for status in self._health.statuses()]
 
     def _on_status(self, status: Any) -> None:
-        root, slash, name = status.name.rpartition("/")
-        if root + slash != self._root:
-            return
-        self._reports[name] = Health.of(status)
         values = {pair.key: pair.value for pair in status.values}
-        if name == "sim2real_node":
+        if status.name == self._guarding:
             self._guard_heard = time.monotonic()
             self._state.guard = values.get("level", "")
             self._state.stop_reason = values.get("stop_reason", "")
-        if name == self._timed and all(key in values for key in LATENCY_KEYS):
+        if status.name == self._timed and all(key in values for key in LATENCY_KEYS):
             self._state.latencies.add(time.monotonic(), *(float(values[key]) for key in LATENCY_KEYS))

@@ -12,8 +12,6 @@ from legion_ros.web import texts
 from legion_ros.web.server import PageServer
 from legion_ros.web.state import PageState
 
-SENTENCE_LENGTH = 300
-"""What is longer is no sentence."""
 WORDS = ("Pause", "Continue", "Again", "Skip", "What can you do")
 """Sentences that are worth a button."""
 NO_MISSION = "(choose)"
@@ -42,7 +40,7 @@ class Operator(Protocol):
 
 def sentence_of(text: str) -> str:
     """What was typed, as a sentence: one line of printable characters."""
-    return "".join(letter for letter in text if letter.isprintable()).strip()[:SENTENCE_LENGTH]
+    return " ".join("".join(letter for letter in text if letter.isprintable() or letter.isspace()).split())
 
 
 class Panel:
@@ -80,7 +78,12 @@ class Panel:
         with form:
             typed = gui.add_text("Task", "")
             gui.add_button("Say").on_click(lambda _: form.submit())
-        form.on_submit(lambda _: self._operator.say(sentence_of(typed.value)))
+
+        async def say(_: Any) -> None:  # at once: a thread of its own might find what is typed next
+            if sentence := sentence_of(typed.value):
+                self._operator.say(sentence)
+
+        form.on_submit(say)
 
     def _tabs(self, missions: Mapping[str, str]) -> None:
         gui = self._server.gui

@@ -84,7 +84,10 @@ def _own_pages_only() -> Iterator[None]:
         def check(connection: Any, request: Any) -> Any:
             if not own_page(request.headers.get("Host"), request.headers.get("Origin")):
                 return connection.respond(http.HTTPStatus.FORBIDDEN, "not a page of this server\n")
-            return process_request(connection, request)
+            response = process_request(connection, request)
+            if response is not None:  # else another site could lay its own buttons under this page's
+                response.headers["Content-Security-Policy"] = "frame-ancestors 'none'"
+            return response
 
         return serve(*args, process_request=check, **more)
 

@@ -14,6 +14,8 @@ from legion_ros import topics
 from legion_ros.qos import EVENT
 from legion_ros.web.state import Line, PageState
 
+SENTENCE_LENGTH = 300
+"""What is longer is no sentence; what is left of it when it is cut could mean something else."""
 ANSWER_S, ATTEMPTS = 0.5, 20
 """The emergency stop is asked for again after so long without an answer, so often in all."""
 
@@ -33,6 +35,9 @@ class Wishes:
 
     def say(self, sentence: str) -> None:
         """A sentence for language_node."""
+        if len(sentence) > SENTENCE_LENGTH:
+            self._state.lines.append(Line("refused", f"a sentence has {SENTENCE_LENGTH} characters at most", False))
+            return
         self._instruction.publish(String(data=sentence))
         self._state.lines.append(Line("you", sentence))
 
@@ -58,7 +63,8 @@ class Wishes:
             if answer is not None and answer.success:
                 self._state.e_stop, self._state.stop_asked = engage, ""
                 return
-        self._state.stop_asked = f"{what}: NO ANSWER; use the robot's own emergency stop"
+        advice = "; use the robot's own emergency stop" if engage else ""
+        self._state.stop_asked = f"{what}: NO ANSWER{advice}"
 
     def reset_scene(self) -> None:
         """A new episode of the simulator."""

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 pytest.importorskip("viser", reason="the web extra is not installed")
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -35,6 +37,7 @@ from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import named_vector
+from legion_ros.web import wishes
 from legion_ros.web.client import PageClient
 from legion_ros.web.server import PageServer, own_page
 from legion_sim2real.robot import load_profile
@@ -220,8 +223,11 @@ def test_what_is_typed_is_said_and_nothing_else_happens(graph: Graph, page: Page
         assert page.until(lambda: bool(said) and said[-1].data == sentence)  # noqa: B023
     assert page.until(lambda: "&lt;script&gt;" in page.shown("lines"))
     assert "<script>" not in page.shown("lines")
+    page.say("")
+    page.say("open the window " * 20)
+    assert page.until(lambda: "300 characters at most" in page.shown("lines"))
     page.press("Stop")
-    assert page.until(lambda: said[-1].data == "stop")
+    assert page.until(lambda: len(said) == 3 and said[-1].data == "stop")
     words = page.element("ButtonGroup")
     page.send({"type": "GuiUpdateMessage", "uuid": words, "updates": {"value": "What can you do"}})
     assert page.until(lambda: said[-1].data == "what can you do")
@@ -231,6 +237,57 @@ def test_what_is_typed_is_said_and_nothing_else_happens(graph: Graph, page: Page
     page.press("Start mission")
     assert page.until(lambda: bool(missions))
     assert json.loads(missions[0].data) == {"name": name}
+
+
+def test_each_sentence_is_said_however_quickly_they_are_typed(
+    graph: Graph, page: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(graph.node.page._wishes, "say", said.append)
+    typed = [f"sentence {number}" for number in range(300)]
+    for sentence in typed:
+        page.say(sentence)
+    assert page.until(lambda: len(said) == len(typed))
+    assert said == typed
+
+
+def test_a_page_that_is_loaded_again_counts_no_further_attempt(graph: Graph) -> None:
+    with PageClient(graph.url) as page:
+        assert page.until(lambda: graph.node.count_subscribers(topics.TASK) == 1)
+        graph.talk(String, topics.TASK, LATCHED)(String(data="peg-unplug"))
+        assert page.until(lambda: "0 of 1</td>" in page.shown("tally"))
+    assert until(lambda: graph.node.page.browsers == 0)
+    with PageClient(graph.url) as page:
+        assert page.until(lambda: graph.node.count_subscribers(topics.TASK) == 1)
+        page.until(lambda: False, 1.0)
+        assert "0 of 1</td>" in page.shown("tally")
+
+
+def test_health_is_that_of_this_robot_now(graph: Graph, page: PageClient) -> None:
+    def report(topic: str, name: str, message: str) -> None:
+        publisher = graph.probe.create_publisher(DiagnosticArray, topic, EVENT)
+        until(lambda: publisher.get_subscription_count() > 0, 1.0)
+        publisher.publish(DiagnosticArray(status=[DiagnosticStatus(name=name, message=message)]))
+
+    report(topics.DIAGNOSTICS_AGGREGATED, "/left/LEGION/safety/sim2real_node", "of another robot")
+    report(topics.DIAGNOSTICS, "/left/sim2real_node", "of another robot")
+    report(topics.DIAGNOSTICS, "/sim2real_node", "of this robot")
+    assert page.until(lambda: "of this robot" in page.shown("health"))
+    assert page.until(lambda: "silent for" in page.shown("health"))
+    assert "of another robot" not in page.shown("health")
+
+
+def test_what_the_topic_tells_ends_the_waiting_for_an_answer(
+    graph: Graph, page: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wishes, "ATTEMPTS", 1)
+    page.press("EMERGENCY STOP")
+    assert page.until(lambda: "NO ANSWER" in page.shown("banner"))
+    e_stop = graph.talk(Bool, topics.E_STOP, LATCHED)
+    for told in (True, False):
+        e_stop(Bool(data=told))
+        assert page.until(lambda told=told: ("EMERGENCY STOP: engaged" in page.shown("banner")) == told)
+    assert "NO ANSWER" not in page.shown("banner")
 
 
 def test_replies_task_and_mission_are_told(graph: Graph, page: PageClient) -> None:
@@ -349,6 +406,8 @@ def test_pages_of_other_sites_are_refused(graph: Graph, page: PageClient) -> Non
         assert refused.value.response.status_code == 403
     with PageClient(graph.url, graph.url) as own:
         assert own.until(lambda: bool(own.shown("banner")))
+    with urllib.request.urlopen(graph.url) as whole:
+        assert whole.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
 def test_garbage_harms_nobody(graph: Graph, page: PageClient) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from legion_ros.diagnostics import MEND
 from legion_ros.web import texts
 from legion_ros.web.history import Attempts, Curves, Tally
-from legion_ros.web.panel import SENTENCE_LENGTH, sentence_of
+from legion_ros.web.panel import sentence_of
 from legion_ros.web.state import Health, Line, MissionState, MissionStep, PageState
 
 MARKUP = '<img src=x onerror="alert(1)">'
@@ -132,9 +132,12 @@ def test_trouble_comes_first_with_its_mend() -> None:
 @given(st.text())
 def test_a_sentence_is_one_line_of_printable_characters(text: str) -> None:
     sentence = sentence_of(text)
-    assert len(sentence) <= SENTENCE_LENGTH
     assert sentence.isprintable()
-    assert sentence_of(sentence) == sentence or len(sentence) == SENTENCE_LENGTH
+    assert sentence_of(sentence) == sentence
+
+
+def test_words_stay_apart_whatever_stands_between_them() -> None:
+    assert sentence_of(" open\u00a0the\twin\u00addow\n now") == "open the window now"
 
 
 def test_plots_take_arrays() -> None:
