@@ -42,6 +42,9 @@ LISTEN_S = 3.0
 """A node that starts waits so long at most for word of a stop that was engaged before; discovery on a loaded machine
 takes more than a second."""
 LISTENING = "listening for an emergency stop that was engaged before"
+ECHO_S = 0.3
+ECHOING = "the emergency stop was engaged a moment ago: ask again"
+"""A stop is not cleared sooner: watchdog_node says again what it hears, and its word would engage it anew."""
 CLOCK_LAG_S = 1.5
 """A simulator's clock leaps by 1 s when it is reset, and its joint state may be heard before."""
 
@@ -80,7 +83,7 @@ class Sim2RealNode(ManagedNode):
         self._rate = RateMeter()
         self._diagnostics = Diagnostics(self, self._report)
         self._controller = ControllerPresence(self, self._profile)
-        self._stop_said = False
+        self._stop_said_s = -math.inf
         self._e_stop_publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
         if settings.autostart:
             self.autostart()
@@ -153,13 +156,14 @@ class Sim2RealNode(ManagedNode):
             self._e_stop_publisher.publish(Bool(data=True))
 
     def _on_e_stop_service(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """A stop that is still to be heard of cannot be cleared yet: its word would engage it again."""
-        response.success = request.data or not self._listens
+        """A stop of which more is to be heard cannot be cleared yet: its word would engage it again."""
+        unheard = LISTENING if self._listens else ECHOING if self._steady_s() - self._stop_said_s < ECHO_S else ""
+        response.success = request.data or not unheard
         if request.data:
             self._engage("operator")
             response.message = "engaged"
-        elif self._listens:
-            response.message = LISTENING
+        elif unheard:
+            response.message = unheard
         else:
             self._clear()
             response.message = "cleared"
@@ -175,7 +179,7 @@ class Sim2RealNode(ManagedNode):
         """Say so even where nothing was engaged: a restarted node does not know who has been waiting since before."""
         assert self._sim2real is not None
         self._sim2real.guard.clear_e_stop()
-        self._stop_said = False
+        self._stop_said_s = -math.inf
         self.get_logger().warning("emergency stop cleared")
         self._e_stop_publisher.publish(Bool(data=False))
 
@@ -183,8 +187,8 @@ class Sim2RealNode(ManagedNode):
         """Let the others know once of a stop, whoever engaged it: somebody, or a fault that the safety file latches."""
         assert self._sim2real is not None
         guard = self._sim2real.guard
-        if guard.e_stopped and not self._stop_said:
-            self._stop_said = True
+        if guard.e_stopped and self._stop_said_s == -math.inf:
+            self._stop_said_s = self._steady_s()
             self.get_logger().warning(f"emergency stop engaged: {guard.stop_reason}")
             self._e_stop_publisher.publish(Bool(data=True))
 

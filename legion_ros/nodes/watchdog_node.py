@@ -27,7 +27,7 @@ from legion_ros.mending import Problem
 from legion_ros.parameters import declare, parameter
 from legion_ros.process import ControlPathSettings, run
 from legion_ros.profiles import profile_of
-from legion_ros.qos import EVENT, LATCHED, Inbox, own_publisher, own_subscription
+from legion_ros.qos import LATCHED, Inbox, own_publisher
 from legion_ros.stamps import to_seconds
 from legion_ros.vector_messages import NamedReader, position_of
 from legion_sim2real.robot import COMMAND_INTERFACES, RobotProfile
@@ -36,7 +36,8 @@ from legion_sim2real.watchdog import Watchdog
 NAME = "watchdog_node"
 LOOK_S = 0.04
 DEPTH = 50
-"""It looks so often at what has come, at most at so many messages of a topic: to look sooner would tell no more."""
+"""It looks so often at what has come, at most at so many messages of a topic: to look sooner would tell no more.
+A stop that was cleared before it has looked is not said again, and so not engaged again."""
 GRAPH_PERIOD_S = 0.5
 """How often the publishers of commands are counted."""
 GHOST_S = 30.0
@@ -71,15 +72,16 @@ class WatchdogNode(Node):
         profile = profile_of(declare(self, WatchdogSettings))
         self._watchdog = _watchdog(profile)
         self._reason = ""
-        self._engaged = self._confirmed = False
+        self._engaged = self._told = self._confirmed = False
         self._echoes = 0  # of its own word of a stop, which it hears like that of others
         self._cleared_at: float | None = None
         self._crowded_since: float | None = None
         self._diagnostics = Diagnostics(self, self._report)
         self._publisher = own_publisher(self, Bool, topics.E_STOP, LATCHED)
         self._publisher.publish(Bool(data=False))  # whoever starts now waits for word of a stop
-        own_subscription(self, Bool, topics.E_STOP, self._on_e_stop, LATCHED)  # who said it before
-        own_subscription(self, Bool, topics.E_STOP, self._on_new_e_stop, EVENT)  # who says it now, even if not latched
+        reliable, latched = LATCHED.reliability, LATCHED.durability
+        self._kept = Inbox(self, Bool, topics.E_STOP, 1, reliability=reliable, durability=latched)
+        self._said = Inbox(self, Bool, topics.E_STOP, DEPTH, reliability=reliable)  # now, even if not latched
         kind, topic, self._read_measured = _measured(profile)
         self._measured = Inbox(self, kind, topic, DEPTH)
         kind, self._commands, self._read_commanded = _commanded(profile)
@@ -92,12 +94,15 @@ class WatchdogNode(Node):
     # what it watches
 
     def _look(self) -> None:
+        self._listen()
         for message in self._measured.take():
             self._measure(message)
         for message in self._commanded.take():
             self._alarm(self._watchdog.command(self._read_commanded(message)))
         self._alarm(self._watchdog.ceased())
         self._believe()
+        if self._engaged != self._told and self._cleared_at is None:
+            self._tell()
 
     def _measure(self, message: Any) -> None:
         try:
@@ -123,42 +128,44 @@ class WatchdogNode(Node):
     # the stop
 
     def _alarm(self, reason: str | None) -> None:
-        if reason is None or self._engaged:
+        if reason is None or (self._engaged and self._cleared_at is None):
             return
         self._diagnostics.error(reason, Problem.ALARM)
         self._reason = reason
-        self._engage(True)
+        self._engaged, self._confirmed, self._cleared_at = True, False, None
+        self._tell()
 
-    def _on_new_e_stop(self, message: Bool) -> None:
-        self._on_e_stop(message)
-        if message.data and self._echoes:
-            self._echoes -= 1
-        elif message.data:
-            self._confirmed = True
+    def _listen(self) -> None:
+        """What was said of a stop since the last look, and before this node came."""
+        if any(message.data for message in self._kept.take()) and not self._engaged:
+            self._hear(True)
+        for message in self._said.take():
+            if message.data and self._echoes:
+                self._echoes -= 1
+            else:
+                self._hear(message.data)
 
-    def _on_e_stop(self, message: Bool) -> None:
-        if not message.data:
+    def _hear(self, engaged: bool) -> None:
+        """Another node says that a stop is engaged, or anybody that it is cleared."""
+        if not engaged:
             self._cleared_at = self._cleared_at or time.monotonic()
             return
-        self._cleared_at = None
+        self._confirmed, self._cleared_at = True, None
         if not self._engaged:
-            self._reason = "engaged by others"
-        self._engage(True)
+            self._engaged, self._reason = True, "engaged by others"
 
     def _believe(self) -> None:
         """Anybody can say that the stop is cleared, this node too: what sim2real_node does not contradict is true."""
         if self._cleared_at is not None and time.monotonic() - self._cleared_at > CONTRADICTION_S:
-            self._cleared_at = None
-            self._engage(False)
+            self._engaged, self._echoes, self._cleared_at = False, 0, None
 
-    def _engage(self, engage: bool) -> None:
-        if engage == self._engaged:
-            return
-        self._engaged = engage
-        self._confirmed, self._echoes = False, int(engage)
-        self._publisher.publish(Bool(data=engage))
+    def _tell(self) -> None:
+        """Say what is true from now on, and keep it for who comes later."""
+        self._told = self._engaged
+        self._echoes += self._engaged
+        self._publisher.publish(Bool(data=self._engaged))
         self._watchdog.forget()
-        self.get_logger().warning(f"emergency stop: {self._reason}" if engage else "emergency stop cleared")
+        self.get_logger().warning(f"emergency stop: {self._reason}" if self._engaged else "emergency stop cleared")
 
     def _insist(self) -> None:
         """Say the stop again while no other node has said it."""

@@ -22,7 +22,7 @@ from legion_core.errors import ConfigurationError
 from legion_core.resources import resource
 from legion_core.spaces import ACTION_FIELDS
 from legion_ros import topics
-from legion_ros.nodes.sim2real_node import Sim2RealNode
+from legion_ros.nodes.sim2real_node import ECHO_S, ECHOING, Sim2RealNode
 from legion_ros.qos import LATCHED
 from legion_ros.stamps import from_ns
 from legion_ros.vector_messages import named_vector
@@ -156,8 +156,7 @@ def test_only_the_service_clears_the_emergency_stop(bench: Any) -> None:
     for _ in range(5):
         talk.step()
     assert np.allclose(talk.commands[-1].data, rest, atol=1e-9)
-    answer = bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False))
-    assert answer.success
+    assert bench.until(lambda: bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False)).success)
     assert bench.until(lambda: talk.step() and np.abs(np.array(talk.commands[-1].data) - rest).max() > 1e-3)
 
 
@@ -235,7 +234,23 @@ def test_a_stop_that_was_engaged_before_is_heard_before_anything_moves(bench: An
         talk.step()
     assert all(np.allclose(command.data, HOME) for command in talk.commands)
     assert bench.until(lambda: talk.value("e_stop") == "True")
+    assert bench.until(lambda: bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False)).success)
+
+
+def test_a_stop_is_not_cleared_while_its_echo_may_be_on_its_way(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(bench).up()
+    now_s = 100.0
+    monkeypatch.setattr(talk.node, "_steady_s", lambda: now_s)
+    assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=True)).success
+    now_s += 0.04
+    refused = bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False))
+    assert (refused.success, refused.message) == (False, ECHOING)
+    bench.talk(Bool, topics.E_STOP)(Bool(data=True))  # as watchdog_node does by then
+    bench.settle()
+    now_s += ECHO_S
     assert bench.call(SetBool, topics.E_STOP, SetBool.Request(data=False)).success
+    bench.settle()
+    assert not talk.node._sim2real.guard.e_stopped  # type: ignore[attr-defined]
 
 
 def test_whoever_denies_a_stop_is_contradicted(bench: Any) -> None:

@@ -139,3 +139,29 @@ def test_a_stop_is_said_again_until_another_node_says_it_too(bench: Any) -> None
     watched.stops.clear()
     bench.settle(3 * REPEAT_S)
     assert not watched.stops
+
+
+def test_word_of_a_stop_that_was_cleared_meanwhile_is_not_repeated(bench: Any) -> None:
+    watched = Watched(bench)
+    say = bench.talk(Bool, topics.E_STOP)
+    assert bench.until(lambda: bool(watched.stops))
+    watched.stops.clear()
+    for data in (True, False):  # both before it looks
+        say(Bool(data=data))
+    bench.settle(4 * CONTRADICTION_S)
+    assert not any(stop.data for stop in watched.stops), "sim2real_node would engage it again"
+    assert not watched.node._engaged  # type: ignore[attr-defined]
+
+
+def test_an_alarm_just_after_a_stop_was_cleared_stops_the_arm_again(bench: Any) -> None:
+    watched = Watched(bench)
+    say = bench.talk(Bool, topics.E_STOP)
+    say(Bool(data=True))
+    assert bench.until(lambda: watched.engaged)
+    bench.settle(REPEAT_S)
+    watched.stops.clear()
+    say(Bool(data=False))
+    bench.settle(CONTRADICTION_S / 4)
+    watched.command(float64_array(np.full(7, math.nan)))
+    assert bench.until(lambda: watched.engaged)
+    assert "not finite" in watched.reason()
