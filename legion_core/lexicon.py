@@ -28,8 +28,8 @@ _DEFINITE = DETERMINERS - {"a", "an"}
 _FORBIDDING = frozenset(words_of("do not never no without stop"))
 _NO_REMARK = frozenset(words_of("if unless again twice more repeat"))
 _MANNERS = (("without",), ("from", "where"))
-_DIRECTIONS = frozenset({"up", "down", "out", "in", "off", "away", "back", "on"})
-_LIGHT = frozenset({"start", "reach", "on", *_DIRECTIONS})
+DIRECTIONS = frozenset({"up", "down", "out", "in", "off", "away", "back", "on"})
+_LIGHT = frozenset({"start", "reach", "on", *DIRECTIONS})
 """Actions that fit anything: they do not say that a task is not meant."""
 _PREPOSITIONS = frozenset(
     words_of(
@@ -189,7 +189,7 @@ class Lexicon:
         if reading.things == {ELSEWHERE} and words[0] in DETERMINERS:
             return not wishes(words)
         refers = reading.things <= {"it"} and not reading.command
-        return (not reading.things or refers) and reading.actions <= _DIRECTIONS
+        return (not reading.things or refers) and reading.actions <= DIRECTIONS
 
     def actions_in(self, words: Words) -> Words:
         """The words that say what is to be done."""
@@ -227,10 +227,10 @@ class Lexicon:
     def _objects(self, words: Words) -> Iterator[tuple[str, frozenset[str]]]:
         """Each action and what follows it at once, as its object does: the marker in "move the red marker away"."""
         for at, word in enumerate(words):
-            if (word,) not in self._actions or word in _PREPOSITIONS | _DIRECTIONS:
+            if (word,) not in self._actions or word in _PREPOSITIONS | DIRECTIONS:
                 continue
-            start = next((i for i in range(at + 1, len(words)) if words[i] not in _DIRECTIONS), len(words))
-            end = next((i for i in range(start, len(words)) if words[i] in _PREPOSITIONS | _DIRECTIONS), len(words))
+            start = next((i for i in range(at + 1, len(words)) if words[i] not in DIRECTIONS), len(words))
+            end = next((i for i in range(start, len(words)) if words[i] in _PREPOSITIONS | DIRECTIONS), len(words))
             named = [self._things[each] for _, each in self._phrases(words[start:end]) if each in self._things]
             if named:
                 yield word, named[-1]
@@ -289,7 +289,7 @@ class Lexicon:
         def apart(rule: Rule) -> bool:
             """Whether the purpose is about something else than the task, and does not say where to move what."""
             whereto = rule.moves and "goal" not in reading.things
-            undoes = purpose.mentions(set(rule.never) - _DIRECTIONS)
+            undoes = purpose.mentions(set(rule.never) - DIRECTIONS)
             return not whereto and not undoes and not purpose.things & {rule.thing, "it", "goal"}
 
         return any(reading.judge(rule) and apart(rule) for rule in self.tasks.values())

@@ -22,6 +22,7 @@ from legion_core.phrases import Phrases
 from legion_core.spaces import Float32
 from legion_core.spelling import Speller
 from legion_core.splitting import in_order, is_reason, joined
+from legion_core.timing import Timing
 from legion_core.words import Words, spoken, text_of, words_of
 
 MISSION_THRESHOLD = 0.80
@@ -118,6 +119,7 @@ class Interpreter:
         self._known = frozenset(task.name for task in manifest.tasks)
         self._encoder = encoder
         self._lexicon = Lexicon(phrases.aliases)
+        self._timing = Timing(self._lexicon)
         self._encode = lru_cache(maxsize=256)(self._encode_one)
         known = {task.name: (*task.sentences, *phrases.tasks.get(task.name, ())) for task in manifest.tasks}
         calls = {name: (name.replace("_", " "), *said) for name, said in (missions or {}).items()}
@@ -154,6 +156,9 @@ class Interpreter:
         if (control := control_of(words)) is not None:
             return control
         wanted = self._lexicon.without_courtesies(words)
+        known = spoken(wanted) in self._exact.keys() | self._calls.keys()
+        if not known and (hindrance := self._timing.hindrance(wanted)):
+            return Refused(f"{hindrance!r}: the arm acts at once and once; it waits for no time and no event")
         if (name := self._mission(wanted)) is not None:
             return MissionCall(name)
         outcome = self._sequence(wanted)
