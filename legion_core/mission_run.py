@@ -159,8 +159,8 @@ class MissionRun:
                 self._request(self._foreign)  # what was asked for in the same moment has come after all
             return
         self._foreign = task
-        if self.state in UNDER_WAY:
-            self._end(MissionState.ABORTED, f"aborted: {task or 'stop'} was asked for")
+        if self.state in UNDER_WAY and (task or self.state is not MissionState.PAUSED):  # paused, it has none to lose
+            self._end(MissionState.ABORTED, f"aborted: {task} was asked for" if task else "aborted: its task was ended")
 
     def hear_scene(self, task: str) -> None:
         """From now on object and goal of that task are shown."""
@@ -183,6 +183,11 @@ class MissionRun:
             self._count(passed_s)
             self._judge()
         return None
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The tasks that were asked for and have not begun, in their order."""
+        return tuple(self._asked)
 
     @property
     def moving(self) -> bool:

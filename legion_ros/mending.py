@@ -80,8 +80,8 @@ class Problem(str, Enum):
     )
     UNKNOWN_TASK = (
         "unknown_task",
-        "The simulator has no scene for the task that was asked for.",
-        "Simulate one of the ten tasks, or one of the composite scene; or set follow_task to false and keep the scene.",
+        "A task was asked for that the policy does not know, or that the simulator has no scene for.",
+        "Ask for a task of the bundle, and of the composite scene if there is one; or set follow_task to false.",
     )
     DIVERGED = (
         "diverged",

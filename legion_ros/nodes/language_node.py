@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass
 
 from rclpy.clock import Clock
@@ -22,7 +21,7 @@ from std_srvs.srv import SetBool
 from legion_core.bundle import PolicyBundle
 from legion_core.control import Control
 from legion_core.embedding import encoder_of
-from legion_core.errors import TaskError
+from legion_core.errors import TaskError, unknown
 from legion_core.language import MARGIN, THRESHOLD
 from legion_core.mission import load_missions
 from legion_core.mission_run import UNDER_WAY, MissionState
@@ -39,8 +38,9 @@ from legion_ros.reply import Reply
 from legion_ros.vector_messages import float32_array
 
 NAME = "language_node"
-SILENCE_S = 5.0
-"""A mission under way is told of every second; one that is not for so long has nobody who runs it."""
+LOOK_S, SILENT_LOOKS = 0.2, 5
+"""A mission under way is told of four times a second; one that is not in so many looks has nobody who runs it. Looks,
+not seconds, as a process that was held up has just not heard of it yet."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class LanguageNode(Node):
         self._task = self._paused = self._mission_state = ""
         self._last: Tasks | MissionCall | None = None
         self._here: list[str] = []
-        self._told_at = 0.0
+        self._looks = 0  # since a mission was told of last
         self._embedding_publisher = self.create_publisher(Float32MultiArray, topics.TASK_EMBEDDING, LATCHED)
         self._task_publisher = self.create_publisher(String, topics.TASK, LATCHED)
         self._reply_publisher = self.create_publisher(String, topics.REPLY, EVENT)
@@ -93,7 +93,7 @@ class LanguageNode(Node):
         self.create_subscription(String, topics.TASK_REQUEST, self._on_task_request, EVENT)
         self.create_subscription(String, topics.MISSION_STATE, self._on_mission_state, LATCHED)
         self.create_subscription(String, topics.SCENE_TASKS, self._on_scene_tasks, LATCHED)
-        self.create_timer(SILENCE_S / 5, self._look_after_mission, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(LOOK_S, self._look_after_mission, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._diagnostics = Diagnostics(self, lambda: ("listening", {"task": self._task or "none"}))
 
     def _on_instruction(self, message: String) -> None:
@@ -103,15 +103,16 @@ class LanguageNode(Node):
         self._reply_publisher.publish(String(data=str(reply)))
 
     def _on_task_request(self, message: String) -> None:
-        if message.data and message.data not in self._bundle.task_names:
-            self.get_logger().warning(f"{topics.TASK_REQUEST}: the policy does not know the task {message.data!r}")
-            return
+        """Begin that task; none where it cannot be, so that whoever asked does not wait."""
         try:
+            if message.data and message.data not in self._bundle.task_names:
+                raise TaskError(unknown("task", message.data, self._bundle.task_names))
             require_here(filter(None, [message.data]), self._here)
         except TaskError as error:
-            self.get_logger().warning(f"{topics.TASK_REQUEST}: {error}")
-            return
-        self._publish_task(message.data)
+            self._diagnostics.warn(f"{topics.TASK_REQUEST}: {error}", Problem.UNKNOWN_TASK)
+            self._publish_task("")
+        else:
+            self._publish_task(message.data)
 
     def _on_scene_tasks(self, message: String) -> None:
         self._here = message.data.split()
@@ -122,13 +123,14 @@ class LanguageNode(Node):
         except (ValueError, KeyError, TypeError):
             self.get_logger().warning(f"{topics.MISSION_STATE}: no mission's state: {message.data!r}")
             return
-        self._told_at = time.monotonic()
+        self._looks = 0
         if self._mission_state != MissionState.IDLE:  # who is idle has just started and may need what is kept
             self._kept_publisher.publish(message)
 
     def _look_after_mission(self) -> None:
         """The task of a mission that nobody runs any more is ended."""
-        if self._mission_state in UNDER_WAY and time.monotonic() - self._told_at > SILENCE_S:
+        self._looks += 1
+        if self._mission_state in UNDER_WAY and self._looks > SILENT_LOOKS:
             self._mission_state = ""
             self._publish_task("")
             self._diagnostics.warn("mission_node is silent in a mission: its task is ended", Problem.SILENT)
@@ -150,6 +152,7 @@ class LanguageNode(Node):
             self._publish_task("")
             return False, str(error)
         if isinstance(plan, Tasks) and len(plan.names) == 1:
+            self._kept_publisher.publish(String())  # a mission_node that is started again leaves this task alone
             self._publish_task(plan.names[0])
             return True, str(plan)
         if not self._mission_publisher.get_subscription_count():

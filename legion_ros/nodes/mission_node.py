@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +40,11 @@ HUSH_S = 0.1
 """For so long after a task has ended the policy may still answer, and nobody else does."""
 SILENCE_S = 3.0
 """Longer than a simulator in lockstep is silent."""
-PROGRESS_S = 1.0
-"""A running mission tells how far it is at least this often."""
+PROGRESS_S = 0.25
+"""A mission under way tells how far it is at least this often: the task of one that is silent is ended."""
+ANSWER_LOOKS = 40
+"""After so many looks without an answer language_node is asked again: it may have been started anew. Looks, not
+seconds, as a process that was held up has just not heard the answer yet."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,11 @@ class MissionNode(Node):
     def __init__(self) -> None:
         super().__init__(NAME)
         settings = declare(self, MissionSettings)
-        self._wanted: deque[str] = deque()
         self._run = MissionRun(self._ask, settings.settle_s)
         self._observation: JointState | None = None
         self._rate, self._seen_at = RateMeter(), 0.0
         self._answered = True
+        self._looks = 0  # since language_node was asked last
         self._hushed_until = self._told_at = 0.0
         self._told = ""
         self._here: list[str] = []
@@ -83,13 +85,16 @@ class MissionNode(Node):
         self.create_timer(LOOK_S, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _ask(self, task: str) -> None:
-        self._wanted.append(task)
-        self._send_wanted()
+        self._looks = 0
+        self._request_publisher.publish(String(data=task))
 
-    def _send_wanted(self) -> None:
-        """What language_node is asked for; it may still have its language model to load, or be coming back."""
-        while self._wanted and self._request_publisher.get_subscription_count():
-            self._request_publisher.publish(String(data=self._wanted.popleft()))
+    def _ask_again(self) -> None:
+        """What language_node does not answer: it may have died with the request, or have its model to load."""
+        self._looks += 1
+        if self._run.unanswered and self._looks >= ANSWER_LOOKS:
+            self._diagnostics.warn("language_node does not answer and is asked again", Problem.SILENT)
+            for task in self._run.unanswered:
+                self._ask(task)
 
     # what comes in
 
@@ -103,8 +108,8 @@ class MissionNode(Node):
         self._hush()
 
     def _on_kept(self, message: String) -> None:
-        """What the process before this one was at, if it died in a mission."""
-        if self._run.state is not MissionState.IDLE:
+        """What the process before this one was at, if it died in a mission; empty: somebody wants something else."""
+        if not message.data or self._run.state is not MissionState.IDLE:
             return
         try:
             told = json.loads(message.data)
@@ -155,7 +160,7 @@ class MissionNode(Node):
 
     def _on_timer(self) -> None:
         """In lockstep no other observation comes before the last one is answered."""
-        self._send_wanted()
+        self._ask_again()
         if self._run.moving and not self._answered:
             self._look()
         if self._run.state is MissionState.RUNNING and time.monotonic() - self._seen_at > SILENCE_S:

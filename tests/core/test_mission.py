@@ -266,6 +266,17 @@ def test_pause_and_continue_in_the_same_attempt() -> None:
     assert world.report["steps"][0]["attempt"] == 2
 
 
+def test_a_refused_sentence_in_a_pause_ends_nothing_but_another_task_does() -> None:
+    world = World(TWO)
+    world.until("push")
+    assert world.run.control("pause")
+    world.step()
+    world.run.hear_task("")
+    assert world.report["state"] == "paused"
+    world.run.hear_task("drawer-close")
+    assert (world.report["state"], world.report["text"]) == ("aborted", "aborted: drawer-close was asked for")
+
+
 def test_pause_on_the_way_stops_the_hand() -> None:
     world = World(TWO)
     world.hand = np.array((0.2, 0.8, 0.2))
@@ -350,6 +361,17 @@ def test_a_run_is_taken_up_where_another_process_died_and_moves_nothing_by_itsel
     after.solved = True
     after.step(80)
     assert (after.report["state"], after.states()) == ("succeeded", ["skipped", "succeeded"])
+
+
+def test_a_run_that_was_taken_up_survives_word_that_there_was_no_task() -> None:
+    before, after = World(TWO), World()
+    after.run.take_up(before.report)
+    for _ in range(2):  # what is still latched, as it died on the way to a step, and the answer
+        after.run.hear_task("")
+    after.asked.clear()
+    assert after.report["state"] == "paused"
+    assert after.run.control("continue")
+    after.until("push")
 
 
 def test_a_run_that_was_leaving_is_taken_up_to_leave() -> None:

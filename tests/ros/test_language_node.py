@@ -71,14 +71,22 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
         request(String(data="push"))
         assert bench.until(lambda count=count: len(operator.tasks) > count), "each request is a new attempt"
         assert operator.tasks[-1].data == "push"
+    tell = bench.talk(String, topics.MISSION_STATE, LATCHED)
+
+    def say_in_mission(sentence: str) -> Reply:
+        tell(String(data=json.dumps({"state": "running"})))
+        bench.settle(0.05)
+        return operator.say(sentence)
+
     request(String(data="fly"))
-    bench.talk(String, topics.MISSION_STATE, LATCHED)(String(data=json.dumps({"state": "running"})))
-    bench.settle(0.2)
-    assert operator.tasks[-1].data == "push", "what the policy does not know is not begun"
-    assert bench.until(lambda: operator.say("pause").text == "pause the mission")
+    assert operator.runs(""), "what the policy does not know is not begun, and nothing else goes on"
+    assert bench.until(lambda: say_in_mission("pause").text == "pause the mission")
     for word in ("continue", "again", "skip"):
-        assert operator.say(word).accepted
-    assert operator.say("stop").accepted and operator.runs("")
+        assert say_in_mission(word).accepted
+    assert say_in_mission("stop").accepted and operator.runs("")
+    request(String(data="push"))
+    tell(String(data=json.dumps({"state": "running"})))
+    assert operator.runs("push") and operator.runs(""), "the task of a mission that nobody runs is ended"
     assert bench.until(lambda: [c.data for c in controls] == ["pause", "continue", "again", "skip", "abort"])
 
     engaged = []
@@ -105,8 +113,9 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
     assert bench.until(lambda: operator.say("open the door").text == lacks.format("door-open")) and operator.runs("")
     assert operator.say("close the drawer, then open the window").text == lacks.format("window-open")
     assert operator.say("clear the table").text == lacks.format("window-close")
-    request(String(data="door-open"))
     assert operator.say("close the drawer").accepted and operator.runs("drawer-close")
+    request(String(data="door-open"))
+    assert operator.runs("")
 
 
 def test_a_language_model_that_is_not_the_policys_is_an_error(bench: Any, bundle_folder: Any, tmp_path: Any) -> None:

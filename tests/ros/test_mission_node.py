@@ -176,7 +176,7 @@ def test_it_comes_back_to_the_mission_in_which_it_died_and_waits_for_the_operato
     assert [message.data for message in cell.requests] == ["", "reach"]
 
 
-@pytest.mark.parametrize("kept", ["", "3", "{}", '{"state": "running"}', '{"state": "running", "steps": 3}'])
+@pytest.mark.parametrize("kept", ["3", "{}", '{"state": "running"}', '{"state": "running", "steps": 3}'])
 def test_what_is_no_mission_is_not_come_back_to(cell: Cell, kept: str) -> None:
     cell.bench.talk(String, topics.MISSION_KEPT, LATCHED)(String(data=kept))
     assert cell.run(lambda: topics.MISSION_KEPT in cell.newest.get("text", ""))
