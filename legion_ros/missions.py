@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from std_msgs.msg import String
 
 from legion_core.errors import DeploymentError
+from legion_core.mission import parse_request, request_of
 from legion_core.mission_run import UNDER_WAY, MissionState
 from legion_ros import topics
 from legion_ros.client import LegionClient
@@ -54,20 +56,29 @@ class Missions:
         """Ask for a mission and follow it: its state whenever what there is to say of it changes, the last one its end.
 
         Raises:
-            DeploymentError: nobody listens, or nobody begins.
+            ConfigurationError: that means no mission.
+            DeploymentError: nobody listens, it is refused, another one takes its place, or nothing more is heard.
         """
+        wanted = json.loads(request_of(parse_request(request)))
         self.request(request, timeout_s)
-        if not self._client.wait(lambda: bool(self._told), timeout_s):
-            raise DeploymentError(f"no mission began within {timeout_s:.0f} s")
-        text, begun = "", False
-        while True:
-            self._client.wait(lambda: bool(self._told), 1.0)
-            while self._told:
-                told = self._told.pop(0)
-                if told["text"] != text:
-                    text = told["text"]
-                    yield told
-                begun = begun or told["state"] in UNDER_WAY
-                idle = told["state"] == MissionState.IDLE  # after a beginning: mission_node was started again
-                if told["state"] not in UNDER_WAY and not (begun and idle):
-                    return
+        text, begun, end = self.newest["text"], False, time.monotonic() + timeout_s
+        for told in self._heard(timeout_s):
+            under_way, mine = told["state"] in UNDER_WAY, told["request"] == wanted
+            restarted = told["state"] == MissionState.IDLE  # it may come back to the mission
+            begun = begun or (mine and under_way)
+            if begun and not (mine or restarted):
+                raise DeploymentError(f"another mission was begun: {told['title']}")
+            refused = not under_way and told["text"] != text
+            if not begun and (refused or time.monotonic() > end):
+                raise DeploymentError(f"the mission has not begun: {told['text']}")
+            if begun and told["text"] != text:
+                text = told["text"]
+                yield told
+            if begun and not (under_way or restarted):
+                return
+
+    def _heard(self, timeout_s: float) -> Iterator[dict[str, Any]]:
+        """Every word of the state; a mission under way is told of several times a second."""
+        while self._client.wait(lambda: bool(self._told), timeout_s):
+            yield self._told.pop(0)
+        raise DeploymentError(f"nothing was heard of a mission for {timeout_s:.0f} s; before: {self.newest['text']}")

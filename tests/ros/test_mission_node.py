@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 
 from legion_core.approach import LABEL
+from legion_core.errors import DeploymentError
+from legion_core.mission import parse_request, request_of
 from legion_core.spaces import ACTION_FIELDS, DEFAULT_FIELDS
 from legion_ros import topics
+from legion_ros.missions import Missions
 from legion_ros.nodes.mission_node import MissionNode
 from legion_ros.qos import LATCHED
 from legion_ros.stamps import from_seconds
@@ -26,6 +30,7 @@ class Cell:
 
     def __init__(self, bench: Any) -> None:
         self.bench = bench
+        self.node = bench.start(MissionNode, settle_s=0.1)
         self.states = bench.listen(String, topics.MISSION_STATE, LATCHED)
         self.requests = bench.listen(String, topics.TASK_REQUEST)
         self.actions = bench.listen(JointState, topics.ACTION)
@@ -64,9 +69,15 @@ class Cell:
         return [step["state"] for step in self.newest["steps"]]
 
 
+class Operator:
+    """What follows a mission needs of a client; `wait` spins the node as well."""
+
+    def __init__(self, bench: Any) -> None:
+        self.node, self.wait = bench.probe, bench.until
+
+
 @pytest.fixture
 def cell(bench: Any) -> Cell:
-    bench.start(MissionNode, settle_s=0.1)
     cell = Cell(bench)
     bench.settle()
     return cell
@@ -74,6 +85,11 @@ def cell(bench: Any) -> Cell:
 
 def ask(cell: Cell, **wish: Any) -> None:
     cell.request(String(data=json.dumps(wish)))
+
+
+def follow(cell: Cell, task: str, timeout_s: float = 10.0) -> Iterator[dict[str, Any]]:
+    operator: Any = Operator(cell.bench)
+    return Missions(operator).carry_out(request_of(parse_request(json.dumps({"steps": [task]}))), timeout_s)
 
 
 def test_it_runs_a_mission_to_its_end(cell: Cell) -> None:
@@ -191,6 +207,36 @@ def test_a_mission_that_the_scene_lacks_something_for_is_refused(cell: Cell) -> 
     assert cell.newest["state"] == "idle"
 
 
+def test_who_follows_a_mission_follows_no_other(cell: Cell) -> None:
+    following = follow(cell, "push")
+    assert next(following)["text"] == "step 1 of 1: push"
+    ask(cell, steps=["reach"], title="Another")
+    with pytest.raises(DeploymentError, match="another mission was begun: Another"):
+        list(following)
+
+
+def test_a_mission_that_is_refused_is_not_taken_for_the_one_before(cell: Cell) -> None:
+    cell.solved = True
+    ask(cell, steps=["push"])
+    assert cell.run(lambda: cell.newest.get("state") == "succeeded")
+    cell.bench.talk(String, topics.SCENE_TASKS, LATCHED)(String(data="push reach"))
+    cell.bench.settle()
+    with pytest.raises(DeploymentError, match="not begun: the scene has nothing for door-open"):
+        list(follow(cell, "door-open"))
+    ask(cell, steps=["push"])
+    cell.bench.settle()
+    with pytest.raises(DeploymentError, match="not begun: the scene has nothing for door-open"):
+        list(follow(cell, "door-open", timeout_s=1.0))
+
+
+def test_a_mission_that_nothing_more_is_heard_of_is_followed_no_longer(cell: Cell) -> None:
+    following = follow(cell, "push", timeout_s=1.0)
+    assert next(following)["state"] == "running"
+    cell.bench.remove(cell.node)
+    with pytest.raises(DeploymentError, match="nothing was heard of a mission for 1 s; before: step 1 of 1: push"):
+        list(following)
+
+
 def test_observations_that_are_none_move_nothing(cell: Cell) -> None:
     ask(cell, steps=["push"])
     cell.observe(named_vector(from_seconds(1.0), ("hand_x",), (0.0,)))
@@ -210,3 +256,4 @@ def test_a_task_is_asked_for_when_language_node_comes(bench: Any) -> None:
     heard = bench.listen(String, topics.TASK_REQUEST)
     assert bench.until(lambda: bool(heard))
     assert heard[0].data == "push"
+    assert bench.until(lambda: len(heard) > 1), "it died with the request"
