@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import partial
+from typing import NoReturn, TypeVar
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from legion_core.errors import LegionError
 from legion_ros.deployment import CONFIGURATION_ERROR
 from legion_ros.parameters import parameter
 from legion_ros.ready import announce_ready
 from legion_ros.realtime import PRIORITIES, prioritise
+from legion_ros.signals import ending_signals
+
+N = TypeVar("N", bound=Node)
 
 BUG = 70
 """Exit code after an error that is not the operator's; a restart may help."""
+REST_S = 1.0
+"""An arm needs a fraction of it to brake; shorter than the patience of whoever ends the processes."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +38,15 @@ class ControlPathSettings:
     realtime: bool = parameter(True, "Ask for real-time scheduling, where this process may have it")
 
 
-def run(name: str, make: Callable[[], Node]) -> NoReturn:
-    """Make the node and spin it until Ctrl-C or SIGTERM; one line and exit code 1 on a LegionError."""
+def run(name: str, make: Callable[[], N], at_rest: Callable[[N], bool] | None = None) -> NoReturn:
+    """Make the node and spin it until Ctrl-C or SIGTERM; one line and exit code 1 on a LegionError.
+
+    A node with an arm to bring to rest is spun on until it is `at_rest`, for `REST_S` at most.
+    """
     code, initialised = 0, False
     try:
-        rclpy.init()
+        # rclpy's own handling of signals ends the topics at once
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO if at_rest else None)
         initialised = True
         node = make()
         executor = SingleThreadedExecutor()
@@ -45,7 +57,10 @@ def run(name: str, make: Callable[[], Node]) -> NoReturn:
         if node.has_parameter("realtime") and node.get_parameter("realtime").value:
             node.get_logger().info(f"scheduling: {prioritise(PRIORITIES[name])}")
         announce_ready()
-        executor.spin()
+        if at_rest is None:
+            executor.spin()
+        else:
+            _spin_to_rest(executor, partial(at_rest, node))
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except LegionError as error:
@@ -63,3 +78,13 @@ def run(name: str, make: Callable[[], Node]) -> NoReturn:
         rclpy.try_shutdown()
     gc.unfreeze()  # libraries that look for what is left over at the end would take it for leaks
     sys.exit(code)
+
+
+def _spin_to_rest(executor: Executor, at_rest: Callable[[], bool]) -> None:
+    caught: list[int] = []
+    with ending_signals(lambda number, _: caught.append(number)):
+        while not caught:
+            executor.spin_once()
+        end = time.monotonic() + REST_S
+        while not at_rest() and time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)

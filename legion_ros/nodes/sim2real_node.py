@@ -140,6 +140,12 @@ class Sim2RealNode(ManagedNode):
         assert self._sim2real is not None
         self._sim2real.guard.deactivate()
 
+    def come_to_rest(self) -> bool:
+        """Obey no more actions. Returns whether the arm is at rest; a simulated one is no longer there to brake."""
+        if self.active:
+            self.trigger_deactivate()
+        return self._resting or self._simulated
+
     # emergency stop
 
     @property
@@ -307,7 +313,7 @@ class Sim2RealNode(ManagedNode):
 
 def main() -> None:
     """Entry point of the executable."""
-    run(NAME, Sim2RealNode)
+    run(NAME, Sim2RealNode, Sim2RealNode.come_to_rest)
 
 
 if __name__ == "__main__":

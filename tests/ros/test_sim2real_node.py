@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -313,3 +316,34 @@ def test_deactivation_brings_the_arm_to_rest(bench: Any) -> None:
     for _ in range(5):
         talk.step()
     assert list(talk.commands[-1].data) == rest
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_is_ended_brakes_first(bench: Any, number: signal.Signals) -> None:
+    bench.start(lambda: Node("driver"))
+    commands = bench.listen(Float64MultiArray, FORWARD)
+    with subprocess.Popen([sys.executable, "-m", "legion_ros.nodes.sim2real_node"]) as process:
+        try:
+            send_state = bench.talk(JointState, "lbr/joint_states")
+            send_action = bench.talk(JointState, topics.ACTION)
+            bench.talk(Bool, topics.E_STOP)(Bool(data=False))
+
+            def way() -> float:
+                """What the last command was further than the one before (rad)."""
+                return float(np.abs(np.subtract(commands[-1].data, commands[-2].data)).max())
+
+            def moves() -> bool:
+                now, count = from_ns(bench.probe.get_clock().now().nanoseconds), len(commands)
+                send_state(named_vector(now, PROFILE.joint_names, np.array(commands[-1].data) if count else HOME))
+                send_action(named_vector(now, ACTION_FIELDS, (0.5, 0.0, 0.0, 1.0)))
+                bench.until(lambda: len(commands) > count, 0.5)
+                return count > 1 and way() > 1e-4
+
+            assert bench.until(moves)
+            process.send_signal(number)
+            assert bench.until(lambda: process.poll() is not None)
+            bench.settle(0.1)
+            assert way() == 0.0
+            assert process.returncode == 0
+        finally:
+            process.kill()
