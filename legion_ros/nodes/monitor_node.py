@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
@@ -71,12 +73,13 @@ class MonitorNode(Node):
         self._task, self._e_stop = "", False
         self._health = Aggregator(self.get_namespace().rstrip("/"))
         self._tree_publisher = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED, EVENT)
-        self.create_timer(TREE_PERIOD_S, self._publish_tree)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulation that stands still is what is looked into
+        self.create_timer(TREE_PERIOD_S, self._publish_tree, clock=steady)
         self.create_subscription(String, topics.TASK, self._on_task, LATCHED)
         self.create_subscription(Bool, topics.E_STOP, self._on_e_stop, LATCHED)
         self.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, EVENT)
         self._markers = self.create_publisher(MarkerArray, topics.MARKERS, EVENT)
-        self.create_timer(1.0 / settings.rate_hz, self._on_timer)
+        self.create_timer(1.0 / settings.rate_hz, self._on_timer, clock=steady)
         self._diagnostics = Diagnostics(self, self._report)
 
     def _on_task(self, message: String) -> None:

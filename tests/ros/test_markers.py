@@ -109,9 +109,10 @@ def test_markers_are_drawn_for_who_looks(bench: Any) -> None:
     assert all(marker.header.frame_id == "lbr_link_0" for marker in seen.values())
 
 
-def test_what_the_guard_does_is_shown(bench: Any) -> None:
-    bench.start(MonitorNode, rate_hz=20.0)
+def test_what_the_guard_does_is_shown_even_where_simulated_time_stands_still(bench: Any) -> None:
+    bench.start(MonitorNode, rate_hz=20.0, use_sim_time=True)
     arrays = bench.listen(MarkerArray, topics.MARKERS)
+    health = bench.listen(DiagnosticArray, topics.DIAGNOSTICS_AGGREGATED)
     diagnostics = bench.talk(DiagnosticArray, topics.DIAGNOSTICS)
     bench.talk(String, topics.TASK, LATCHED)(String(data="push"))
     e_stop = bench.talk(Bool, topics.E_STOP, LATCHED)
@@ -128,6 +129,7 @@ def test_what_the_guard_does_is_shown(bench: Any) -> None:
     e_stop(Bool(data=True))
     guard("stop", "tracking_error")
     assert bench.until(lambda: texts().get("text", "").startswith("E-STOP: tracking_error"))
+    assert bench.until(lambda: bool(health))
 
 
 def rviz_displays() -> dict[str, dict[str, Any]]:
