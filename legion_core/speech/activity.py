@@ -53,6 +53,8 @@ class Segmenter:
 
     def feed(self, samples: Pcm) -> list[Piece]:
         """What the samples add to utterances, in order."""
+        if not len(samples):
+            return []  # nothing can be recognised of nothing
         if not self._by_voice:
             return self._add(samples, going_on=self.pressed) if self.pressed or self._utterance else []
         self._waiting = np.concatenate([self._waiting, samples])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import wave
+import warnings
 from math import ceil, gcd, log10
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 from legion_core.errors import ConfigurationError
 
 RATE_HZ = 16_000
+LOWEST_HZ, HIGHEST_HZ = 4_000, 384_000
+"""Rates at which speech is recorded; what claims another one is damaged."""
 Pcm: TypeAlias = npt.NDArray[np.int16]
 
 
@@ -55,29 +58,29 @@ class Resampler:
 
 
 def read_wav(path: Path | str) -> Pcm:
-    """A WAV file of any rate, number of channels and width of 8 to 32 bits as 16 kHz mono.
+    """A WAV file of any number of channels, of integers of 8 to 64 bits or floating point, as 16 kHz mono.
 
     Raises:
-        ConfigurationError: the file cannot be read or is no PCM in WAV.
+        ConfigurationError: the file cannot be read, or is no such WAV file.
     """
     try:
-        with wave.open(str(path), "rb") as file:
-            rate_hz, channels, width = file.getframerate(), file.getnchannels(), file.getsampwidth()
-            raw = file.readframes(file.getnframes())
+        with warnings.catch_warnings():  # of chunks that hold no sound, and of an end that comes too early
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)
+            rate_hz, samples = wavfile.read(path)
+        if not LOWEST_HZ <= rate_hz <= HIGHEST_HZ:
+            raise ValueError(f"it claims {rate_hz} samples a second")
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
-    except (wave.Error, EOFError) as error:
-        raise ConfigurationError(f"{path} is no WAV file of PCM samples: {error}") from error
-    whole = len(raw) // (width * channels) * width * channels
-    return resampled(_values(raw[:whole], width).reshape(-1, channels).mean(axis=1), rate_hz)
+    except Exception as error:  # a damaged file makes the library raise whatever it stumbles over
+        why = f": {error}" if isinstance(error, ValueError) else ""
+        raise ConfigurationError(f"{path} is no WAV file of sound{why}") from error
+    return resampled(np.atleast_2d(_as_int16(samples).T).mean(axis=0), rate_hz)
 
 
-def _values(raw: bytes, width: int) -> npt.NDArray[np.float64]:
-    """Little-endian samples of so many bytes in int16's range; those of one byte have no sign."""
-    if width == 1:
-        return (np.frombuffer(raw, np.uint8).astype(np.float64) - 128) * 256
-    if width == 3:
-        padded = np.zeros((len(raw) // 3, 4), np.uint8)
-        padded[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
-        return padded.view("<i4")[:, 0] / 65536
-    return np.frombuffer(raw, f"<i{width}") / float(256 ** (width - 2))
+def _as_int16(samples: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Samples of any type in int16's range; bytes have no sign."""
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float64) - 128) * 256
+    if samples.dtype.kind == "f":
+        return np.nan_to_num(samples.astype(np.float64)) * 32768
+    return samples / 2.0 ** (8 * samples.dtype.itemsize - 16)

@@ -73,22 +73,22 @@ class PushedSource:
         self._odd = b""
 
     def push(self, piece: bytes) -> bool:
-        """Take a piece. False: another one was lost, as nobody reads fast enough."""
+        """Take a piece; half a sample waits for the other. False: a piece was lost, as nobody reads fast enough."""
+        raw = self._odd + piece
+        whole = len(raw) // 2 * 2
+        self._odd = raw[whole:]
         lost = self._pieces.full()
         if lost:
             self._pieces.get_nowait()
-        self._pieces.put_nowait(piece)
+        self._pieces.put_nowait(raw[:whole])
         return not lost
 
     def read(self, timeout_s: float) -> Pcm | None:
-        """The next piece; half a sample waits for its other half."""
+        """The next piece."""
         try:
-            raw = self._odd + self._pieces.get(timeout=timeout_s)
+            return np.frombuffer(self._pieces.get(timeout=timeout_s), "<i2").astype(np.int16)
         except queue.Empty:
             return None
-        whole = len(raw) // 2 * 2
-        self._odd = raw[whole:]
-        return np.frombuffer(raw[:whole], "<i2").astype(np.int16)
 
     def close(self) -> None:
         """Nothing to give back."""

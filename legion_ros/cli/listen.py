@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 
+from legion_core.config import require
 from legion_core.speech.audio import RATE_HZ, Pcm, level_db
 from legion_core.speech.dialogue import THRESHOLD, Dialogue, Turn
 from legion_core.speech.listener import Listener, make_recogniser
@@ -37,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
         names = microphones()
         print("\n".join(names) or "no microphone here")
         return int(not names)
+    require(0.0 <= options.threshold <= 1.0, "threshold", options.threshold, "0 to 1")
     listener = Listener(make_recogniser(options.engine, options.model))
     source: AudioSource = Microphone(options.device) if options.source == MIC else WavSource(options.source)
     if isinstance(source, Microphone):

@@ -166,6 +166,8 @@ class VoiceNode(Node):
             self._diagnostics.error(*self._problems.get())
 
     def _report(self) -> tuple[str, dict[str, object]]:
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that listens has ended; what it said is above")  # a new process mends it
         share = self._busy_s / self._heard_s if self._heard_s else 0.0
         return self._state, {"last": self._last, "heard_s": self._heard_s, "real_time_factor": share}
 

@@ -30,5 +30,7 @@ def test_silence_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_what_is_missing_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["listen", str(tmp_path / "missing.wav")]) == 1
     assert "legion listen: cannot read" in capsys.readouterr().err
+    assert main(["listen", "--threshold", "nan"]) == 1
+    assert "threshold = nan; allowed: 0 to 1" in capsys.readouterr().err
     assert main(["listen", "--device", "no such device"]) == 1
     assert re.search("no microphone 'no such device'|PortAudio|sounddevice", capsys.readouterr().err)

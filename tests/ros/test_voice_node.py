@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from array import array
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,14 @@ def test_a_file_is_heard_once(bench: Any, tmp_path: Path) -> None:
     assert bench.until(lambda: len(instructions) == 1)
     assert word_judge()(instructions[0].data) == "window-open"
     assert bench.until(lambda: bool(reports) and reports[-1].status[0].message == "the file has ended")
+
+
+def test_a_node_that_listens_no_longer_ends(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = bench.start(VoiceNode, source="topic")
+    monkeypatch.setattr(node._listener, "feed", lambda samples: sys.exit())
+    bench.talk(UInt8MultiArray, topics.VOICE_AUDIO)(UInt8MultiArray(data=array("B", bytes(3200))))
+    with pytest.raises(RuntimeError, match="the thread that listens has ended"):
+        bench.until(lambda: False)
 
 
 def test_a_microphone_that_is_not_there_is_an_error_that_stays(bench: Any) -> None:

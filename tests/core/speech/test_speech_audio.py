@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import struct
 import sys
 import wave
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.io import wavfile
 
 from legion_core.errors import ConfigurationError
 from legion_core.speech.audio import RATE_HZ, Resampler, read_wav, resampled
@@ -42,6 +45,30 @@ def test_files_of_any_kind_sound_alike(tmp_path: Path, rate_hz: int, channels: i
     middle = slice(1000, -1000)
     assert len(samples) == RATE_HZ
     assert np.abs(samples[middle] - expected[middle]).max() < 400
+
+
+@pytest.mark.parametrize("kind", ["float", "extensible"])
+def test_files_of_other_programs_are_read(tmp_path: Path, kind: str) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE_HZ) / RATE_HZ)
+    if kind == "float":
+        wavfile.write(tmp_path / "tone.wav", RATE_HZ, tone.astype(np.float32))
+    else:  # as ffmpeg writes 24 bits
+        raw = np.rint(tone * 2**23).astype("<i4").view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+        subtype = bytes.fromhex("0100000000001000800000aa00389b71")
+        form = struct.pack("<HHIIHHHHI", 0xFFFE, 1, RATE_HZ, 3 * RATE_HZ, 3, 24, 22, 24, 4) + subtype
+        chunks = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(raw)) + raw
+        (tmp_path / "tone.wav").write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+    assert np.abs(read_wav(tmp_path / "tone.wav") - 32768 * tone).max() <= 1
+
+
+@given(at=st.integers(0, 43), changed=st.binary(min_size=1, max_size=4))
+def test_a_damaged_file_is_read_or_an_error(tmp_path_factory: pytest.TempPathFactory, at: int, changed: bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "damaged.wav"
+    write_tone(file, 8000, 1, 2)
+    content = file.read_bytes()
+    file.write_bytes(content[:at] + changed + content[at + len(changed) :])
+    with contextlib.suppress(ConfigurationError):
+        assert read_wav(file).dtype == np.int16
 
 
 def test_what_is_no_wav_file_is_an_error(tmp_path: Path) -> None:
@@ -79,6 +106,14 @@ def test_the_oldest_is_lost_when_nobody_reads() -> None:
     source = PushedSource()
     assert all(source.push(bytes(2)) for _ in range(PushedSource.LIMIT))
     assert not source.push(b"\1\0")
+
+
+def test_a_lost_half_sample_does_not_shift_the_others() -> None:
+    source = PushedSource()
+    lost = [not source.push(piece) for piece in (b"\1", *[b"\2\1"] * (PushedSource.LIMIT - 1), b"\2")]
+    assert lost == [False] * PushedSource.LIMIT + [True]
+    heard = np.concatenate([source.read(0.0) for _ in range(PushedSource.LIMIT)])
+    assert set(heard.tolist()) == {0x0201}
 
 
 @given(rate_hz=st.sampled_from([8000, 22050, 44100, 48000]), sizes=st.lists(st.integers(0, 5000), max_size=8))

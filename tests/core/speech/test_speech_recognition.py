@@ -88,6 +88,15 @@ def test_a_button_marks_the_utterance(recogniser: Recogniser) -> None:
     assert listened(listener, sound) == []
 
 
+def test_a_button_that_is_held_for_no_sound_at_all_is_no_utterance(recogniser: Recogniser) -> None:
+    listener = Listener(recogniser, "push_to_talk")
+    listener.segmenter.pressed = True
+    assert list(listener.feed(silence(0.0))) == []
+    listener.segmenter.pressed = False
+    assert list(listener.feed(silence(0.0))) == []
+    assert not listener.segmenter.busy
+
+
 def test_an_utterance_ends_when_the_time_is_up() -> None:
     segmenter = Segmenter("push_to_talk", longest_s=2.0)
     segmenter.pressed = True
