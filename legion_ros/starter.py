@@ -41,7 +41,6 @@ class NodeProcess:
         self.ready = False
         self.lost = False
         self.restarts = 0
-        self._command = _command(spec, folder)
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
         self._started_at = self._restart_at = 0.0
@@ -56,9 +55,10 @@ class NodeProcess:
         listen, tell = os.pipe()
         environment = {**os.environ, READY_FD: str(tell)}
         try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)  # who tidies up may have deleted it
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self._command,
+                    _command(self.spec, self.log.parent),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -69,7 +69,7 @@ class NodeProcess:
                 )
         except OSError as error:
             os.close(listen)
-            raise DeploymentError(f"cannot start {self.spec.name}: {error.strerror}") from error
+            raise DeploymentError(f"cannot start {self.spec.name}: {error.strerror}: {error.filename}") from error
         finally:
             os.close(tell)
         self._pipe, self._started_at = listen, time.monotonic()
@@ -122,7 +122,10 @@ class NodeProcess:
             self._pipe = None
 
     def _last_words(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return f" (its log is gone: {self.log})"
         words = next((line.strip() for line in reversed(lines) if line.strip()), "")
         return f": {words.removeprefix(self.spec.name + ': ')} (log: {self.log})"
 
@@ -136,7 +139,6 @@ class Starter:
 
     def __init__(self, graph: Sequence[NodeSpec], folder: Path | None = None) -> None:
         self.folder = folder or log_folder()
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = claim_robot(graph[0].namespace)
         self.processes = [NodeProcess(spec, self.folder) for spec in graph if _installed(spec)]
 

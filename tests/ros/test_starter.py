@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,6 +80,25 @@ def test_a_process_that_dies_is_started_again() -> None:
         events: list[str] = []
         assert until(lambda: bool(events.extend(starter.poll())) or starter["steady"].pid not in (None, first))
         assert any("killed by SIGKILL; it starts again in 0.1 s" in event for event in events)
+
+
+def test_logs_that_somebody_deletes_keep_no_process_from_coming_back() -> None:
+    specs = program("steady", parameters={"rate": 1}, respawn=Respawn(delay_s=0.01)), program("failing", critical=False)
+    with Starter(specs) as starter:
+        shutil.rmtree(starter.folder)
+        events: list[str] = []
+        assert until(lambda: bool(events.extend(starter.poll())) or bool(events))
+        assert "failing ended with exit code 1 (its log is gone" in events[0]
+        first = pid_of(starter, "steady")
+        os.kill(first, signal.SIGKILL)
+        assert until(lambda: bool(starter.poll() and False) or starter["steady"].pid not in (None, first))
+        assert (starter.folder / "steady.params.yaml").is_file()
+
+
+def test_a_folder_of_logs_that_cannot_be_is_one_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_LOG_DIR", "/proc/nowhere")
+    with pytest.raises(DeploymentError, match=r"cannot start steady: .*: /proc/nowhere"):
+        Starter([program("steady")]).__enter__()
 
 
 def test_deaths_long_ago_do_not_count() -> None:
