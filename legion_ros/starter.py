@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -65,7 +66,7 @@ class NodeProcess:
                     env=environment,
                     pass_fds=(tell,),
                     start_new_session=True,
-                    preexec_fn=die_with_parent,
+                    preexec_fn=partial(die_with_parent, os.getpid()),
                 )
         except OSError as error:
             os.close(listen)

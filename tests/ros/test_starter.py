@@ -15,6 +15,7 @@ import pytest
 from processes import alive
 
 from legion_core.errors import ConfigurationError, DeploymentError
+from legion_core.parent import die_with_parent
 from legion_ros.deployment import NodeSpec, Respawn
 from legion_ros.domain import domain_id
 from legion_ros.starter import Starter
@@ -150,6 +151,11 @@ def test_an_impossible_domain_is_an_error(monkeypatch: pytest.MonkeyPatch, text:
     monkeypatch.setenv("ROS_DOMAIN_ID", text)
     with pytest.raises(ConfigurationError, match="allowed: 0 to 232"):
         domain_id()
+
+
+def test_who_is_born_after_its_parent_died_ends_at_once() -> None:
+    died = os.getpid() + 1
+    assert subprocess.run(["sleep", "60"], preexec_fn=lambda: die_with_parent(died), check=False).returncode == 1
 
 
 def test_a_killed_starter_leaves_nothing_behind(tmp_path: Path) -> None:
