@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from legion_core.errors import ConfigurationError, LegionError
+from legion_core.errors import ConfigurationError, LegionError, unknown
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ def from_mapping(cls: type[T], data: Mapping[str, Any], source: str = "settings"
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
     for key in data:
         if key not in fields:
-            raise ConfigurationError(f"{source}: unknown key {key!r}; allowed: {', '.join(fields)}")
+            raise ConfigurationError(f"{source}: {unknown('key', key, fields)}")
     required = (
         name
         for name, f in fields.items()

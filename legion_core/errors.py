@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -66,5 +67,8 @@ class ClusterError(LegionError):
 
 
 def unknown(kind: str, value: object, allowed: Iterable[object]) -> str:
-    """Message for a name that is not one of the allowed ones: 'unknown task 'x'; allowed: a, b'."""
-    return f"unknown {kind} {value!r}; allowed: {', '.join(str(name) for name in allowed)}"
+    """Message for a name that is not one of the allowed ones: 'unknown task 'x'; allowed: a, b'; similar ones first."""
+    names = [str(name) for name in allowed]
+    similar = difflib.get_close_matches(str(value), names)
+    guess = f" (did you mean {', '.join(similar)}?)" if similar else ""
+    return f"unknown {kind} {value!r}{guess}; allowed: {', '.join(names)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -78,11 +77,9 @@ def get_task(name: str, tasks: TaskSet = "fifty") -> Task:
         TaskError: there is none; the message names those that look like it, then all.
     """
     known = {task.name: task for task in task_set(tasks)}
-    if name in known:
-        return known[name]
-    similar = difflib.get_close_matches(name, known, n=3)
-    guess = f" (did you mean {', '.join(similar)}?)" if similar else ""
-    raise TaskError(f"unknown task {name!r}{guess}; allowed: {', '.join(known)}")
+    if name not in known:
+        raise TaskError(unknown("task", name, known))
+    return known[name]
 
 
 def require_here(wanted: Iterable[str], here: Collection[str]) -> None:

@@ -8,6 +8,7 @@ import keyword
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from legion_core import __version__
 from legion_core.errors import LegionError
@@ -32,10 +33,18 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the usage, as with everything else."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}; {self.prog} --help lists what is allowed\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="legion", description="A frozen LEGION policy on a KUKA LBR iiwa 7 R800.")
+    parser = Parser(prog="legion", description="A frozen LEGION policy on a KUKA LBR iiwa 7 R800.")
     parser.add_argument("--version", action="version", version=f"legion_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, text in COMMANDS.items():
@@ -44,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f"legion_ros.cli.{name}{'_' * keyword.iskeyword(name)}")
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:  # argparse itself would blame the command that they follow on `legion`
+        commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     return _run(options)
 
 

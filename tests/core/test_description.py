@@ -95,7 +95,7 @@ def test_unknown_names_are_refused_with_the_allowed_ones(description):
         load_description(mode="moon")
     with pytest.raises(DescriptionError, match="unknown robot model 'ur5'"):
         load_description("ur5")
-    with pytest.raises(DescriptionError, match=r"unknown joint 'lbr_A8'; allowed: .*lbr_A7"):
+    with pytest.raises(DescriptionError, match=r"unknown joint 'lbr_A8' .*; allowed: .*lbr_A7"):
         description.joint("lbr_A8")
     with pytest.raises(DescriptionError, match="unknown link"):
         description.link("elbow")

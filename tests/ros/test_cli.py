@@ -88,6 +88,23 @@ def test_errors_are_one_line(arguments: tuple[str, ...], message: str, capsys: p
     assert "\n" not in printed
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("deploy", "--wbe"), "legion deploy: unrecognized arguments: --wbe; legion deploy --help lists"),
+        (("mission", "list", "--fast", "-9"), "legion mission: unrecognized arguments: --fast -9; "),
+        (("calibrate", "points"), "legion calibrate points: the following arguments are required: FILE.csv, -o"),
+        (("deploi",), "legion: argument command: invalid choice: 'deploi'"),
+        ((), "legion: the following arguments are required: command"),
+    ],
+)
+def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    printed = capsys.readouterr().err.strip()
+    assert printed.startswith(message)
+    assert "\n" not in printed
+
+
 def test_missions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("mission", "list") == 0
     listed = capsys.readouterr().out

@@ -104,7 +104,7 @@ def test_options_from_text_as_launch_gives_them() -> None:
         ({"rviz": "yes"}, "rviz = 'yes'; allowed: true, false"),
         ({"rate_hz": "fast"}, "rate_hz = 'fast'; expected a number"),
         ({"seed": "1.5"}, "seed = '1.5'; expected an integer"),
-        ({"robots": "lbr"}, "unknown argument 'robots'; allowed: robot"),
+        ({"robots": "lbr"}, "unknown argument 'robots' .did you mean robot.*; allowed: robot"),
     ):
         with pytest.raises(ConfigurationError, match=message):
             DeploymentOptions.from_strings(given)
@@ -210,7 +210,7 @@ def test_the_default_parameter_file_names_only_what_exists() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("/**/polcy_node: {ros__parameters: {}}", "unknown node '/\\*\\*/polcy_node'; allowed: language_node"),
+        ("/**/polcy_node: {ros__parameters: {}}", "unknown node '/\\*\\*/polcy_node' .did you mean policy_node"),
         ("policy_node: {policy: x}", "expected a mapping with the one key ros__parameters"),
         ("policy_node: 3", "expected a mapping with the one key ros__parameters"),
     ],

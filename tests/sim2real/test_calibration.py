@@ -137,7 +137,7 @@ GOOD = "translation_m: [0, 0, 0]\nrotation_rpy_deg: [0, 0, 0]\nscale: 1.0\n"
     ("text", "message"),
     [
         (GOOD.replace("scale: 1.0\n", ""), "missing scale"),
-        (GOOD + "skale: 1\n", "unknown key 'skale'; allowed: translation_m, rotation_rpy_deg, scale"),
+        (GOOD + "skale: 1\n", "unknown key 'skale' .*; allowed: translation_m, rotation_rpy_deg, scale"),
         (GOOD.replace("1.0", "20.0"), "scale = 20.0; allowed: 0.1 to 10"),
         (GOOD.replace("1.0", "big"), "scale = 'big'; expected float"),
         (GOOD.replace("translation_m: [0, 0, 0]", "translation_m: [0, 0]"), "translation_m = .*expected 3 values"),

@@ -247,7 +247,7 @@ def test_an_unknown_checkpoint_is_an_error_that_lists_those_there_are(path: Path
     for _ in range(2):
         run.save_checkpoint(TENSORS, {}, stage_end=False)
     for name in ("000007", "-1", "newest", ""):
-        with pytest.raises(RunError, match=f"unknown checkpoint '{name}'; allowed: 000000, 000001"):
+        with pytest.raises(RunError, match=f"unknown checkpoint '{name}'.*; allowed: 000000, 000001"):
             run.rewind(name)
 
 
