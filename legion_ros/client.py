@@ -198,13 +198,19 @@ class LegionClient:
         if caught:
             signal.raise_signal(caught[0])
 
+    def _is_heard(self) -> bool:
+        """Whether language_node listens to sentences; a recorder that does, too, may be found before it."""
+        listeners = self.node.get_subscriptions_info_by_topic(self._instruction.topic_name)
+        found = any(listener.node_name == "language_node" for listener in listeners)
+        return found and self._instruction.get_subscription_count() > 0
+
     def say(self, sentence: str, timeout_s: float = 30.0) -> Reply:
         """Say a sentence and wait for the reply to it.
 
         Raises:
             DeploymentError: nobody listens, or nobody answers in time.
         """
-        if not self.wait(lambda: self._instruction.get_subscription_count() > 0, timeout_s):
+        if not self.wait(self._is_heard, timeout_s):
             where = self._instruction.topic_name
             raise DeploymentError(f"nobody listens on {where}: start a deployment first (legion deploy)")
         self.replies.clear()
