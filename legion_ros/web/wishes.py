@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from typing import Any
 
 from rclpy.node import Node
@@ -17,7 +18,7 @@ from legion_ros.web.state import Line, PageState
 SENTENCE_LENGTH = 300
 """What is longer is no sentence; what is left of it when it is cut could mean something else."""
 ANSWER_S, ATTEMPTS = 0.5, 20
-"""The emergency stop is asked for again after so long without an answer, so often in all."""
+"""The emergency stop is asked for again after so long without an answer or with a refusal, so often in all."""
 
 
 class Wishes:
@@ -56,6 +57,7 @@ class Wishes:
             mine = self._stops
         what = "emergency stop" if engage else "clearing the emergency stop"
         self._state.stop_asked = f"{what}: asked for, not confirmed yet"
+        why = "NO ANSWER"
         for _ in range(ATTEMPTS):
             answer = _answer(self._stop, SetBool.Request(data=engage))
             if self._stops != mine:
@@ -63,8 +65,13 @@ class Wishes:
             if answer is not None and answer.success:
                 self._state.e_stop, self._state.stop_asked = engage, ""
                 return
+            if answer is not None:  # a stop of which more may be heard is not cleared yet
+                why = answer.message
+                time.sleep(ANSWER_S)
+                if self._stops != mine:
+                    return
         advice = "; use the robot's own emergency stop" if engage else ""
-        self._state.stop_asked = f"{what}: NO ANSWER{advice}"
+        self._state.stop_asked = f"{what}: {why}{advice}"
 
     def reset_scene(self) -> None:
         """A new episode of the simulator."""
