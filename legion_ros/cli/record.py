@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     arguments = ["--ros-args", *enclave_arguments(root, NAME)]
     arguments += [*(("-r", f"__ns:={root}") if root else ())]
     for name, value in given.items():
-        arguments += ["-p", f"{name}:={json.dumps(value)}"]
+        arguments += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]  # YAML knows no pairs of escapes
     node = record(arguments, began)
     print(f"{node.bag.messages} messages, {1e-6 * node.bag.size_bytes:.1f} MB in {node.bag.folder or node.bag.file}")
     if node.unheard:

@@ -97,7 +97,7 @@ def actions(canvas: Canvas, story: Story) -> None:
     """What the policy wanted."""
     acted = story.recording.vectors(topics.ACTION)
     times, values = _broken(story.times(acted), acted.values)
-    rows = canvas.subplots(len(acted.names), 1, sharex=True)
+    rows = canvas.subplots(len(acted.names), 1, sharex=True, squeeze=False)[:, 0]
     for axes, name, column in zip(rows, acted.names, values.T, strict=True):
         axes.plot(times, column, color=PALETTE[0], linewidth=0.9)
         axes.set_ylim(-1.1, 1.1)

@@ -28,6 +28,7 @@ from legion_core.bundle import PolicyBundle
 from legion_core.errors import LegionError, RecordingError
 from legion_core.spaces import Vector
 from legion_ros.recording import kit
+from legion_ros.recording.selection import TYPES
 from legion_ros.stamps import NS_PER_S, to_ns
 from legion_sim2real.robot import RobotProfile
 
@@ -68,9 +69,9 @@ class Vectors(NamedTuple):
     values: Vector
 
     def column(self, name: str) -> Vector:
-        """One of the values over time (n,); KeyError where there is none of that name."""
+        """One of the values over time (n,); RecordingError where there is none of that name."""
         if name not in self.names:
-            raise KeyError(name)
+            raise RecordingError(f"no {name} among {', '.join(self.names) or 'no values'}")
         return self.values[:, self.names.index(name)]
 
 
@@ -172,11 +173,13 @@ class Recording:
         """All messages of a topic, by the time they were received; none where it was not recorded.
 
         Raises:
-            RecordingError: one cannot be decoded.
+            RecordingError: one cannot be decoded, or they are of another type than a deployment's.
         """
         found = self.topics.get(self.full_name(topic))
         if found is None:
             return []
+        if found.kind != (expected := TYPES.get(topic, found.kind)):
+            raise RecordingError(f"{self.path}: {topic} is of type {found.kind}; expected {expected}")
         try:
             messages = [Message(log, publish, number, found.decode(data)) for log, publish, number, data in found.raw]
         except Exception as error:  # whatever the decoder meets in bytes that are not what the schema says
@@ -187,10 +190,12 @@ class Recording:
         """The named vectors (JointState) of a topic, those with the names of the first one.
 
         Raises:
-            RecordingError: as `messages`, or they are of another type.
+            RecordingError: as `messages`, or they are of another type or without names.
         """
         messages = self._typed(topic, "JointState")
         names = tuple(messages[0].value.name) if messages else ()
+        if messages and not names:
+            raise RecordingError(f"{self.path}: {topic}: its values have no names")
         chosen = [m for m in messages if tuple(m.value.name) == names and len(getattr(m.value, field)) == len(names)]
         values = np.array([getattr(m.value, field) for m in chosen], float).reshape(len(chosen), len(names))
         return Vectors(_stamps(chosen), _received(chosen), names, values)

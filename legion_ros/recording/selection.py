@@ -6,6 +6,8 @@ from legion_ros import topics
 from legion_sim2real.robot import RobotProfile
 
 _TEXT, _SWITCH = "std_msgs/msg/String", "std_msgs/msg/Bool"
+_NAMED, _POSE = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped"
+_HEALTH, _CLOCK = "diagnostic_msgs/msg/DiagnosticArray", "rosgraph_msgs/msg/Clock"
 
 OPERATOR_TOPICS = {
     **dict.fromkeys((topics.INSTRUCTION, topics.REPLY, topics.TASK_REQUEST, topics.VOICE_TRANSCRIPT), _TEXT),
@@ -20,12 +22,15 @@ LATCHED_TOPICS = {
     topics.E_STOP: _SWITCH,
 }
 """Types of states that a recorder which comes late must learn."""
-STREAMS = (
-    *(topics.OBJECT, topics.OBJECT2, topics.GOAL, topics.OBSERVATION, topics.OBSERVATION_ORIGIN, topics.ACTION),
-    *(topics.LATENT, topics.TARGET_POSE, topics.EPISODE, topics.SIM_STATE),
-    *(topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED, "/clock", "clock"),
-)
-"""Listened to as soon as there is a publisher, with the quality of service that it offers."""
+STREAMS = {
+    **dict.fromkeys((topics.OBJECT, topics.OBJECT2, topics.GOAL, topics.TARGET_POSE), _POSE),
+    **dict.fromkeys((topics.OBSERVATION, topics.OBSERVATION_ORIGIN, topics.ACTION, topics.LATENT), _NAMED),
+    **dict.fromkeys((topics.EPISODE, topics.SIM_STATE), _NAMED),
+    **dict.fromkeys((topics.DIAGNOSTICS, topics.DIAGNOSTICS_AGGREGATED), _HEALTH),
+    **dict.fromkeys(("/clock", "clock"), _CLOCK),
+}
+"""Types of streams, listened to as soon as there is a publisher, with the quality of service that it offers."""
+TYPES = {**OPERATOR_TOPICS, **LATCHED_TOPICS, **STREAMS}
 
 
 def robot_topics(profile: RobotProfile) -> tuple[str, ...]:
@@ -35,4 +40,4 @@ def robot_topics(profile: RobotProfile) -> tuple[str, ...]:
 
 def recorded_topics(profile: RobotProfile) -> tuple[str, ...]:
     """All of them."""
-    return (*OPERATOR_TOPICS, *LATCHED_TOPICS, *STREAMS, *robot_topics(profile))
+    return (*TYPES, *robot_topics(profile))

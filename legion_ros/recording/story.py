@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -211,9 +212,10 @@ class Story:
 def _answer(said: Message, replies: Sequence[Message]) -> str:
     for message in replies:
         if 0 <= message.log_ns - said.log_ns < REPLY_S * NS_PER_S:
-            reply = Reply.parse(message.value.data)
-            if reply.instruction == said.value.data:
-                return reply.text if reply.accepted else f"refused: {reply.text}"
+            with suppress(ValueError):  # another version's
+                reply = Reply.parse(message.value.data)
+                if reply.instruction == said.value.data:
+                    return reply.text if reply.accepted else f"refused: {reply.text}"
     return ""
 
 

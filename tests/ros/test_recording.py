@@ -23,6 +23,7 @@ from mcap_ros2.decoder import DecoderFactory
 from recordings import BEGIN_NS, TASKS, write_recording
 from rosidl_adapter.parser import parse_message_string
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool
 
 from legion_core.errors import RecordingError
 from legion_ros import topics
@@ -31,6 +32,7 @@ from legion_ros.recording import definitions, kit
 from legion_ros.recording.bag import Bag
 from legion_ros.recording.recorder import message_class
 from legion_ros.recording.recording import Recording
+from legion_ros.recording.replay import replay
 from legion_ros.recording.selection import LATCHED_TOPICS, OPERATOR_TOPICS
 
 KINDS = [
@@ -185,7 +187,7 @@ def test_streams_are_arrays(recorded: Path) -> None:
     assert actions.values.shape == (len(actions.stamps_s), 4)
     assert np.all(np.diff(actions.stamps_s) > 0)
     assert np.array_equal(actions.column("dy"), actions.values[:, 1])
-    with pytest.raises(KeyError):
+    with pytest.raises(RecordingError, match="no velocity among dx, dy, dz, gripper"):
         actions.column("velocity")
     goals = recording.poses(topics.GOAL)
     assert goals.positions[0] == pytest.approx((0.7, 0.1, 0.2))
@@ -204,6 +206,19 @@ def test_what_is_not_there_is_empty_and_what_is_something_else_an_error(recorded
     assert recording.texts("legion/nothing").texts == []
     with pytest.raises(RecordingError, match=r"legion/task is of type std_msgs/msg/String; expected JointState"):
         recording.vectors(topics.TASK)
+
+
+def test_a_topic_of_another_type_is_named(tmp_path: Path) -> None:
+    def alter(topic: str, message: Any) -> Any:
+        return Bool(data=True) if topic in (topics.LATENT, topics.REPLY) else message
+
+    recording = Recording.open(write_recording(tmp_path / "run.mcap", steps=3, alter=alter))
+    with pytest.raises(
+        RecordingError, match=r"reply is of type std_msgs/msg/Bool; expected std_msgs/msg/String"
+    ):
+        recording.messages(topics.REPLY)
+    with pytest.raises(RecordingError, match="legion/latent is of type std_msgs/msg/Bool; expected sensor_msgs"):
+        replay(recording)
 
 
 def test_lost_messages_are_counted(tmp_path: Path) -> None:
@@ -459,11 +474,11 @@ def test_what_cannot_be_recorded_is_one_line(
 def test_without_a_graph_there_is_a_recording_and_a_word_about_it(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    wanted = ["-o", str(tmp_path / "bag"), "--duration", "1", "--topics", "/camera/image"]
+    wanted = ["-o", str(tmp_path / "bag 🤖"), "--duration", "1", "--topics", "/camera/image"]
     program = [sys.executable, "-m", "legion_ros.cli.main", "record", *wanted]
     assert subprocess.run(program, check=False).returncode == 1
     told = capfd.readouterr()
     assert "nothing was said on /camera/image" in told.err
     assert "so no replay of this is possible" in told.err
     assert "messages" in told.out
-    assert Recording.open(tmp_path / "bag").damage == ""
+    assert Recording.open(tmp_path / "bag 🤖").damage == ""

@@ -119,6 +119,30 @@ def test_what_is_missing_is_said(
     assert "<h3>Hand path</h3>" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
+def test_what_has_another_form_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], draw_only: Callable[..., None]
+) -> None:
+    draw_only("Hand path", "Actions", "Latent")
+
+    def alter(topic: str, message: Any) -> Any:
+        if topic == topics.REPLY:
+            message.data = "as another version would tell it"
+        if topic == topics.OBSERVATION:
+            message.name = [name.replace("object_x", "thing_x") for name in message.name]
+        if topic == topics.ACTION:
+            message.name, message.position = message.name[:1], message.position[:1]
+        if topic == topics.LATENT:
+            message.name, message.position = [], []
+        return message
+
+    file = write_recording(tmp_path / "run.mcap", steps=10, alter=alter)
+    assert cli.main(["report", str(file)]) == 0
+    told = capsys.readouterr().err
+    assert "Hand path: no object_x among hand_x" in told
+    assert "Latent: " in told and "its values have no names" in told
+    assert "<h3>Actions</h3>" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
 def test_a_recording_without_the_robots_side(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], draw_only: Callable[..., None]
 ) -> None:
