@@ -79,6 +79,7 @@ class LanguageNode(Node):
             settings.margin,
         )
         self._task = self._paused = self._mission_state = ""
+        self._told = False  # whether it has said which task runs
         self._last: Tasks | MissionCall | None = None
         self._here: list[str] = []
         self._looks = 0  # since a mission was told of last
@@ -119,10 +120,13 @@ class LanguageNode(Node):
 
     def _on_mission_state(self, message: String) -> None:
         try:
-            self._mission_state = str(json.loads(message.data)["state"])
+            told = json.loads(message.data)
+            self._mission_state = str(told["state"])
         except (ValueError, KeyError, TypeError):
             self.get_logger().warning(f"{topics.MISSION_STATE}: no mission's state: {message.data!r}")
             return
+        if not self._told:  # the process before this one may have died over a task
+            self._task = str(told.get("task", ""))
         self._looks = 0
         if self._mission_state != MissionState.IDLE:  # who is idle has just started and may need what is kept
             self._kept_publisher.publish(message)
@@ -218,7 +222,7 @@ class LanguageNode(Node):
 
     def _publish_task(self, task: str) -> None:
         """The embedding first: it is what the policy acts on, and an empty one stops it."""
-        self._task, self._paused = task, ""
+        self._task, self._paused, self._told = task, "", True
         # the canonical embedding is the one the policy's success was measured with
         self._embedding_publisher.publish(float32_array(self._bundle.embedding(task) if task else ()))
         self._task_publisher.publish(String(data=task))

@@ -42,7 +42,11 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
 
     bench.start(LanguageNode)
     operator = Operator(bench)
+    tell = bench.talk(String, topics.MISSION_STATE, LATCHED)
 
+    tell(String(data=json.dumps({"state": "idle", "task": "reach"})))
+    assert bench.until(lambda: operator.say("pause").text == "pause reach"), "what it began before it died"
+    assert operator.runs("") and operator.say("continue").accepted and operator.runs("reach")
     assert operator.say("could you close that drawer?").text.startswith("drawer-close")
     assert operator.runs("drawer-close")
     assert operator.say("pause").accepted and operator.runs("")
@@ -71,7 +75,6 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
         request(String(data="push"))
         assert bench.until(lambda count=count: len(operator.tasks) > count), "each request is a new attempt"
         assert operator.tasks[-1].data == "push"
-    tell = bench.talk(String, topics.MISSION_STATE, LATCHED)
 
     def say_in_mission(sentence: str) -> Reply:
         tell(String(data=json.dumps({"state": "running"})))
@@ -103,9 +106,8 @@ def test_an_operator_is_obeyed(bench: Any) -> None:
     assert not operator.say("release the emergency stop").accepted
 
     kept = bench.listen(String, topics.MISSION_KEPT, LATCHED)
-    state = bench.talk(String, topics.MISSION_STATE, LATCHED)
     for word in ("running", "idle"):  # the second of a mission_node that has just started
-        state(String(data=json.dumps({"state": word})))
+        tell(String(data=json.dumps({"state": word})))
         assert bench.until(lambda: [json.loads(message.data)["state"] for message in kept][-1:] == ["running"])
 
     bench.talk(String, topics.SCENE_TASKS, LATCHED)(String(data="push drawer-close"))
