@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from legion_ros.diagnostics import MEND
 from legion_ros.qos import EVENT, LATCHED
 from legion_ros.reply import Reply
 from legion_ros.security import OPERATOR, enclave_arguments
-from legion_ros.signals import ending_signals
+from legion_ros.signals import signals_wait
 from legion_ros.stamps import to_ns
 
 ANNOUNCED_S = 3.5
@@ -191,12 +190,8 @@ class LegionClient:
         return True
 
     def _spin_once(self, timeout_s: float) -> None:
-        """Ctrl-C and SIGTERM wait until the end: an exception in the middle of rclpy may surface as another one."""
-        caught: list[int] = []
-        with ending_signals(lambda number, _: caught.append(number)):
+        with signals_wait():
             self._executor.spin_once(timeout_sec=min(timeout_s, 0.1))
-        if caught:
-            signal.raise_signal(caught[0])
 
     def _is_heard(self) -> bool:
         """Whether language_node listens to sentences; a recorder that does, too, may be found before it."""

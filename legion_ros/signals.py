@@ -23,3 +23,13 @@ def ending_signals(handler: Callable[[int, FrameType | None], object] | signal.H
     finally:
         for number, handler_before in before:
             signal.signal(number, handler_before)
+
+
+@contextmanager
+def signals_wait() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the end: Python loses an exception that is raised in some callbacks of C."""
+    caught: list[int] = []
+    with ending_signals(lambda number, _: caught.append(number)):
+        yield
+    if caught:
+        signal.raise_signal(caught[0])

@@ -27,7 +27,7 @@ from legion_ros.deployment import PACKAGE, NodeSpec
 from legion_ros.domain import claim_robot
 from legion_ros.ready import READY_FD
 from legion_ros.security import enclave_arguments
-from legion_ros.signals import ending_signals
+from legion_ros.signals import ending_signals, signals_wait
 
 GRACE_S = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 """How a process is asked to end, and how long each request is given."""
@@ -57,7 +57,7 @@ class NodeProcess:
         environment = {**os.environ, READY_FD: str(tell)}
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)  # who tidies up may have deleted it
-            with self.log.open("ab") as log:
+            with self.log.open("ab") as log, signals_wait():
                 self._process = subprocess.Popen(
                     _command(self.spec, self.log.parent),
                     stdin=subprocess.DEVNULL,

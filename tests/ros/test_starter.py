@@ -153,6 +153,21 @@ def test_an_impossible_domain_is_an_error(monkeypatch: pytest.MonkeyPatch, text:
         domain_id()
 
 
+def test_a_signal_while_a_process_is_born_is_not_lost() -> None:
+    code = f"""
+import os, signal
+from legion_ros.deployment import NodeSpec
+from legion_ros.starter import Starter
+os.register_at_fork(after_in_parent=lambda: signal.raise_signal(signal.SIGINT))
+try:
+    with Starter([NodeSpec("steady", package="test_programs", namespace="/born_{os.getpid()}")]):
+        print("up")
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "interrupted\n"
+
+
 def test_who_is_born_after_its_parent_died_ends_at_once() -> None:
     died = os.getpid() + 1
     assert subprocess.run(["sleep", "60"], preexec_fn=lambda: die_with_parent(died), check=False).returncode == 1
