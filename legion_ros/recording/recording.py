@@ -10,7 +10,6 @@ short, by a kill or a full disk, is read up to its last whole chunk.
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import tempfile
@@ -164,10 +163,16 @@ class Recording:
         return len(found.raw) if found else 0
 
     def lost(self, topic: str) -> int:
-        """How many messages of a topic with one publisher the recorder missed, as their sequence numbers tell."""
+        """How many messages of a topic the recorder missed, as the sequence numbers of its publishers tell."""
         found = self.topics.get(self.full_name(topic))
-        numbers = [sequence for _, _, sequence, _ in found.raw] if found else []
-        return sum(max(0, after - before - 1) for before, after in itertools.pairwise(numbers))
+        missed, newest = 0, list[int]()  # of each publisher: who continues with a number is the nearest below it
+        for number in filter(None, (sequence for _, _, sequence, _ in found.raw) if found else ()):
+            before = max((each for each in newest if each < number), default=None)
+            if before is not None:
+                newest.remove(before)
+                missed += number - before - 1
+            newest.append(number)
+        return missed
 
     def messages(self, topic: str) -> list[Message]:
         """All messages of a topic, by the time they were received; none where it was not recorded.

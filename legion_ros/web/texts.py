@@ -12,6 +12,8 @@ RED, ORANGE, GREEN, GREY, BLUE = "#c92a2a", "#d9730d", "#2b8a3e", "#868e96", "#1
 GUARD_COLOURS = {"clear": GREEN, "slow": ORANGE, "hold": ORANGE, "stop": RED}
 MISSION_COLOURS = {"idle": GREY, "paused": ORANGE, "held": ORANGE, "succeeded": GREEN, "failed": RED, "aborted": RED}
 LEVELS = {0: ("well", GREEN), 1: ("warning", ORANGE), 2: ("error", RED), 3: ("silent", RED)}
+WRAP = "overflow-wrap:anywhere"
+"""A word that is longer than the panel is wide goes on in the next line."""
 STEP_MARKS = {"waiting": "○", "running": "▶", "succeeded": "✓", "failed": "✗", "skipped": "»"}
 
 
@@ -47,7 +49,7 @@ def lines(said: Iterable[Line]) -> str:
         f'<div><b style="color:{colours[line.good]}">{escape(line.who)}</b> {escape(line.text)}</div>'
         for line in reversed(list(said))
     )
-    return f'<div id="legion-lines" style="padding:0.3em 0.5em;font-size:0.8em">{rows}</div>'
+    return f'<div id="legion-lines" style="padding:0.3em 0.5em;font-size:0.8em;{WRAP}">{rows}</div>'
 
 
 def mission(state: MissionState) -> str:
@@ -61,7 +63,7 @@ def mission(state: MissionState) -> str:
     )
     chip = _chip(state.state, MISSION_COLOURS.get(state.state, BLUE))
     head = f"<b>{escape(state.title or 'no mission')}</b> {chip}<div>{escape(state.text)}</div>"
-    return f'<div id="legion-mission" style="padding:0.3em 0.5em;font-size:0.85em">{head}{steps}</div>'
+    return f'<div id="legion-mission" style="padding:0.3em 0.5em;font-size:0.85em;{WRAP}">{head}{steps}</div>'
 
 
 def tally(tasks: Mapping[str, Attempts]) -> str:
@@ -84,7 +86,7 @@ def health(reports: Sequence[Health]) -> str:
         name = f'<b style="color:{colour}" title="{word}">{escape(report.name.rpartition("/")[2])}</b>'
         rows.append(f'<div style="margin-bottom:0.2em">{name}: {escape(report.message)}{mends}</div>')
     inner = "".join(rows) or "Nothing was reported yet."
-    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.8em;line-height:1.4">{inner}</div>'
+    return f'<div id="legion-health" style="padding:0.3em 0.5em;font-size:0.8em;line-height:1.4;{WRAP}">{inner}</div>'
 
 
 def _note(text: str) -> str:

@@ -213,9 +213,7 @@ def test_a_topic_of_another_type_is_named(tmp_path: Path) -> None:
         return Bool(data=True) if topic in (topics.LATENT, topics.REPLY) else message
 
     recording = Recording.open(write_recording(tmp_path / "run.mcap", steps=3, alter=alter))
-    with pytest.raises(
-        RecordingError, match=r"reply is of type std_msgs/msg/Bool; expected std_msgs/msg/String"
-    ):
+    with pytest.raises(RecordingError, match=r"reply is of type std_msgs/msg/Bool; expected std_msgs/msg/String"):
         recording.messages(topics.REPLY)
     with pytest.raises(RecordingError, match="legion/latent is of type std_msgs/msg/Bool; expected sensor_msgs"):
         replay(recording)
@@ -228,6 +226,17 @@ def test_lost_messages_are_counted(tmp_path: Path) -> None:
 
     recording = Recording.open(write_recording(tmp_path / "run.mcap", steps=35, alter=every_tenth))
     assert recording.lost(topics.ACTION) in (3, 4)
+
+
+def test_two_publishers_lose_nothing_by_counting_for_themselves(tmp_path: Path) -> None:
+    bag = Bag(tmp_path / "run.mcap")
+    bag.add_topic("/text", "std_msgs/msg/String", [])
+    for at, number in enumerate(
+        (7, 8, 1, 9, 2, 11, 3, 12, 4, 1)
+    ):  # one that lost 10, one from 1 to 4, one that came last
+        bag.add("/text", at, at, bytes([0, 1, 0, 0, 1, 0, 0, 0, 0]), number)
+    bag.close()
+    assert Recording.open(tmp_path / "run.mcap").lost("/text") == 1
 
 
 # broken and foreign files

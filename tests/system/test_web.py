@@ -137,6 +137,13 @@ def test_every_tab_has_something_to_tell(browser: Browser) -> None:
         browser.page.locator(seen).first.wait_for(timeout=PATIENCE_MS)
 
 
+def test_a_long_word_stays_in_the_panel(browser: Browser) -> None:
+    word = "W" * 200
+    browser.say(word)
+    browser.wait_for("lines", word)
+    assert browser.page.locator("#legion-lines").evaluate("part => part.scrollWidth <= part.clientWidth")
+
+
 def test_the_page_comes_back_with_its_node(browser: Browser) -> None:
     node = browser.starter["web_node"]
     os.kill(node.pid, signal.SIGKILL)
