@@ -14,6 +14,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
@@ -193,11 +194,10 @@ class LegionClient:
         with signals_wait():
             self._executor.spin_once(timeout_sec=min(timeout_s, 0.1))
 
-    def _is_heard(self) -> bool:
-        """Whether language_node listens to sentences; a recorder that does, too, may be found before it."""
-        listeners = self.node.get_subscriptions_info_by_topic(self._instruction.topic_name)
-        found = any(listener.node_name == "language_node" for listener in listeners)
-        return found and self._instruction.get_subscription_count() > 0
+    def is_heard(self, publisher: Publisher, by: str) -> bool:
+        """Whether the node of that name listens; a recorder that does, too, may be found before it."""
+        listeners = self.node.get_subscriptions_info_by_topic(publisher.topic_name)
+        return any(listener.node_name == by for listener in listeners) and publisher.get_subscription_count() > 0
 
     def say(self, sentence: str, timeout_s: float = 30.0) -> Reply:
         """Say a sentence and wait for the reply to it.
@@ -205,7 +205,7 @@ class LegionClient:
         Raises:
             DeploymentError: nobody listens, or nobody answers in time.
         """
-        if not self.wait(self._is_heard, timeout_s):
+        if not self.wait(lambda: self.is_heard(self._instruction, "language_node"), timeout_s):
             where = self._instruction.topic_name
             raise DeploymentError(f"nobody listens on {where}: start a deployment first (legion deploy)")
         self.replies.clear()

@@ -44,7 +44,7 @@ class Missions:
         """
 
         def heard() -> bool:
-            return self._request_publisher.get_subscription_count() > 0 and bool(self.newest)
+            return self._client.is_heard(self._request_publisher, "mission_node") and bool(self.newest)
 
         if not self._client.wait(heard, timeout_s):
             where = self._request_publisher.topic_name

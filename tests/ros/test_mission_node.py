@@ -16,6 +16,7 @@ from legion_core.errors import DeploymentError
 from legion_core.mission import parse_request, request_of
 from legion_core.spaces import ACTION_FIELDS, DEFAULT_FIELDS
 from legion_ros import topics
+from legion_ros.client import LegionClient
 from legion_ros.missions import Missions
 from legion_ros.nodes.mission_node import MissionNode
 from legion_ros.qos import LATCHED
@@ -71,6 +72,8 @@ class Cell:
 
 class Operator:
     """What follows a mission needs of a client; `wait` spins the node as well."""
+
+    is_heard = LegionClient.is_heard
 
     def __init__(self, bench: Any) -> None:
         self.node, self.wait = bench.probe, bench.until
@@ -213,6 +216,14 @@ def test_who_follows_a_mission_follows_no_other(cell: Cell) -> None:
     ask(cell, steps=["reach"], title="Another")
     with pytest.raises(DeploymentError, match="another mission was begun: Another"):
         list(following)
+
+
+def test_a_mission_waits_for_mission_node_where_a_recorder_listens(cell: Cell) -> None:
+    cell.bench.remove(cell.node)
+    cell.bench.listen(String, topics.MISSION_REQUEST)
+    cell.bench.probe.create_publisher(String, topics.MISSION_STATE, LATCHED).publish(String(data='{"text": "idle"}'))
+    with pytest.raises(DeploymentError, match="nobody listens"):
+        next(follow(cell, "push", timeout_s=1.0))
 
 
 def test_a_mission_that_is_refused_is_not_taken_for_the_one_before(cell: Cell) -> None:
