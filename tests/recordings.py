@@ -126,7 +126,7 @@ def write_recording(
         tape.say(topics.LATENT, named_vector(stamp, names, latent), now + 2 * MS)
         tape.say(profile.command_topic, float64_array(joints), now + 4 * MS)
         if k % 25 == 0:
-            mission = {"mission": "own", "state": "running" if k < 75 else "succeeded", "step": k // 50}
+            mission = {"mission": "", "state": "running" if k < 75 else "succeeded", "step": k // 50}
             mission["steps"] = [{"task": task} for task in TASKS]
             tape.say(topics.MISSION_STATE, String(data=json.dumps(mission)), now)
             tape.say(topics.EPISODE, named_vector(stamp, ("step", "success"), (k, k > 50)), now)

@@ -203,8 +203,9 @@ def style_of(story: Story) -> TaskStyle:
 
 
 def _bar(axes: Axes, span: Span, row: int, colour: str) -> None:
-    axes.barh(row, span.end_s - span.begin_s, 0.7, left=span.begin_s, color=colour)
+    bar = axes.barh(row, span.end_s - span.begin_s, 0.7, left=span.begin_s, color=colour)
     text = axes.text(span.begin_s, row, f" {span.name}", va="center", fontsize=7, clip_on=True)
+    text.set_clip_path(bar[0])  # the name of a short one must not cover the next
     halo(text)
 
 

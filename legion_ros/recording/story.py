@@ -223,7 +223,7 @@ def _step(text: str) -> str:
     """The step under way in a mission's state, in words; '' where none is."""
     try:
         state = json.loads(text)
-        if not state["mission"] or state["state"] not in UNDER_WAY:
+        if state["state"] not in UNDER_WAY:
             return ""
         steps, at = state["steps"], int(state["step"])
         return f"{at + 1}/{len(steps)} {steps[at]['task']} ({state['state']})"

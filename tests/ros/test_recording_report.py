@@ -19,6 +19,7 @@ from recordings import TASKS, write_recording
 from legion_core.errors import RecordingError
 from legion_ros import topics
 from legion_ros.cli import main as cli
+from legion_ros.recording import pictures
 from legion_ros.recording.recording import Recording
 from legion_ros.recording.report import DRAWN
 from legion_ros.recording.story import Story
@@ -52,6 +53,13 @@ def test_sentences_have_their_replies(story: Story) -> None:
 def test_steps_of_missions_end_with_them(story: Story) -> None:
     assert [span.name for span in story.steps] == ["1/2 window-open (running)", "2/2 reach (running)"]
     assert story.steps[-1].end_s == pytest.approx(1.5, abs=0.02)
+
+
+def test_a_name_does_not_cover_the_next_bar(story: Story) -> None:
+    [axes] = pictures.alone(pictures.timeline, story).axes
+    assert len(axes.texts) == len(axes.patches) > 2
+    for text, bar in zip(axes.texts, axes.patches, strict=True):
+        assert text.get_clip_on() and np.array_equal(text.get_clip_box(), bar.get_window_extent())
 
 
 def test_latency_is_from_joint_state_to_command(story: Story) -> None:
