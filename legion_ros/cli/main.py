@@ -43,7 +43,15 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 success, 1 failure, 2 wrong usage, 130 Ctrl-C."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parse(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:  # what a command is made of takes a while to import
+        return 130
+    return _run(options)
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    """The command with its arguments, read by the command's own module; others are not imported."""
     parser = Parser(prog="legion", description="A frozen LEGION policy on a KUKA LBR iiwa 7 R800.")
     parser.add_argument("--version", action="version", version=f"legion_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -56,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     if unknown:  # argparse itself would blame the command that they follow on `legion`
         commands.choices[options.command].error(f"unrecognized arguments: {' '.join(unknown)}")
-    return _run(options)
+    return options
 
 
 def _run(options: argparse.Namespace) -> int:

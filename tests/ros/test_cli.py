@@ -105,6 +105,14 @@ def test_wrong_usage_is_one_line(arguments: tuple[str, ...], message: str, capsy
     assert "\n" not in printed
 
 
+def test_ctrl_c_while_a_command_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("legion_ros.cli.main.importlib.import_module", interrupted)
+    assert run("deploy") == 130
+
+
 def test_missions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("mission", "list") == 0
     listed = capsys.readouterr().out
