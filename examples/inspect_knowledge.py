@@ -10,13 +10,17 @@ import sys
 import numpy as np
 
 from legion_core.bundle import PolicyBundle
+from legion_core.errors import LegionError
 from legion_core.policy import LegionPolicy
 from legion_core.sim import make_env
 
 
 def main() -> int:
     """Print it."""
-    bundle = PolicyBundle.load(sys.argv[1] if len(sys.argv) > 1 else None)
+    try:
+        bundle = PolicyBundle.load(sys.argv[1] if len(sys.argv) > 1 else None)
+    except LegionError as error:  # whatever the reader can mend: one line without a traceback
+        sys.exit(str(error))
     knowledge, tasks = bundle.knowledge, bundle.task_names
     print(f"{len(tasks)} tasks, {len(knowledge.weights)} components in {knowledge.latent_size} dimensions\n")
 

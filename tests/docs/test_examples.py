@@ -39,3 +39,9 @@ def test_the_knowledge_of_the_shipped_policy() -> None:
     assert result.returncode == 0, result.stderr
     assert "10 tasks, 10 components in 10 dimensions" in result.stdout
     assert "window-open            " in result.stdout
+
+
+def test_a_policy_that_is_not_there_is_one_line() -> None:
+    result = example("inspect_knowledge.py", "nowhere")
+    assert result.returncode == 1
+    assert result.stderr == "nowhere: no such folder; expected a policy bundle with manifest.json\n"
