@@ -100,7 +100,7 @@ class Page:
                     self._renew(ears)
                 if slow.now(began):
                     ears.look()
-                    self._panel.offer_talk(self._node.count_publishers(topics.VOICE_TRANSCRIPT) > 0)
+                    self._panel.offer_talk(self._node.count_publishers(topics.VOICE_TRANSCRIPT) > 0, self._views)
                     self._panel.show_slow(self._state)
                 time.sleep(max(self._period_s - (time.monotonic() - began), 0.001))
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +68,8 @@ class Panel:
         )
         self._clear.on_click(lambda _: operator.e_stop(False))
         self._talk: Any = gui.add_checkbox("Push to talk", False, visible=False)
-        self._talk.on_update(lambda event: operator.talk(event.target.value))
+        self._talk.on_update(self._hold)
+        self._holder: int | None = None
         self._lines = gui.add_html("")
         self._tabs(missions)
 
@@ -114,10 +115,14 @@ class Panel:
 
         self._server.gui.add_button("Start mission").on_click(start)
 
-    def offer_talk(self, offered: bool) -> None:
-        """Show push to talk, or hide it and let go of it."""
+    async def _hold(self, event: Any) -> None:
+        self._holder = event.client_id
+        self._operator.talk(event.target.value)
+
+    def offer_talk(self, offered: bool, browsers: Container[int]) -> None:
+        """Show push to talk, or hide it; let go of it with the browser that holds it."""
         self._talk.visible = offered
-        if not offered:
+        if not offered or self._holder not in browsers:
             self.release_talk()
 
     def release_talk(self) -> None:

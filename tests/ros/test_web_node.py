@@ -392,6 +392,14 @@ def test_push_to_talk_is_offered_with_a_voice_and_let_go_with_the_browser(graph:
         page.send({"type": "GuiUpdateMessage", "uuid": held, "updates": {"value": True}})
         assert page.until(lambda: [message.data for message in pressed] == [True])
     assert until(lambda: [message.data for message in pressed] == [True, False])
+    with PageClient(graph.url) as onlooker:
+        with PageClient(graph.url) as page:
+            assert page.until(lambda: held in page.elements)
+            page.send({"type": "GuiUpdateMessage", "uuid": held, "updates": {"value": True}})
+            assert page.until(lambda: len(pressed) == 3)
+            page.until(lambda: False, 1.0)
+            assert pressed[-1].data, "held for as long as its browser is there"
+        assert onlooker.until(lambda: [message.data for message in pressed[2:]] == [True, False])
     graph.probe.destroy_publisher(voice)
 
 
