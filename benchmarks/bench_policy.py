@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from legion_core.bundle import PolicyBundle
+from legion_core.layouts import TaskFrame
 from legion_core.networks import PolicyNetwork
 from legion_core.policy import LegionPolicy
 
@@ -68,10 +69,15 @@ def main() -> None:
     torch.set_num_threads(1)
 
     policy, eager = LegionPolicy(bundle), eager_policy(bundle)
-    embedding = bundle.embedding(bundle.task_names[0])
+    task = bundle.task_names[0]
+    embedding = bundle.embedding(task)
     mean, scale = bundle.weights["observation_mean"], bundle.weights["observation_scale"]
     noise = np.random.default_rng(0).normal(size=(STEPS_PER_ROUND, bundle.spec.size))
-    observations = (mean + scale * noise).astype(np.float32)
+    # goals where training had them: LegionPolicy would move others, which is no part of the network
+    frame = TaskFrame(bundle.spec, bundle.manifest.goals)
+    observations = np.array(
+        [frame.apply(task, observation) for observation in (mean + scale * noise).astype(np.float32)]
+    )
     for observation in observations:
         ours = policy.act(observation, embedding)
         for mine, theirs in zip(ours, eager(observation, embedding), strict=False):
