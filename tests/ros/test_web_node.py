@@ -20,6 +20,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
@@ -60,6 +61,7 @@ class Graph:
         for each in (self.node, self.probe):
             self._executor.add_node(each)
         self.stops: list[bool] = []
+        self._publishers: dict[str, Publisher] = {}
         self._early_until = 0.0
         self._service: Any = None
         self._thread = threading.Thread(target=self._spin, daemon=True)
@@ -76,7 +78,10 @@ class Graph:
         return heard
 
     def talk(self, kind: Any, topic: str, qos: Any = EVENT) -> Callable[[Any], None]:
-        publisher = self.probe.create_publisher(kind, topic, qos)
+        """One publisher a topic: what a second one has kept may be told to a new page after the news."""
+        if topic not in self._publishers:
+            self._publishers[topic] = self.probe.create_publisher(kind, topic, qos)
+        publisher = self._publishers[topic]
         assert until(lambda: publisher.get_subscription_count() > 0), f"nobody listens on {topic}"
         return publisher.publish
 
