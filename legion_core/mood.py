@@ -12,7 +12,8 @@ PERSONS = frozenset(
 )
 DETERMINERS = frozenset(words_of("the that this a an your my our its"))
 WISHES = frozenset(words_of("should must ought needs need be want wants shall"))
-_QUESTIONS = frozenset(words_of("is are was were am did does has had who what where when why how which whose whether"))
+_INVERTED = frozenset(words_of("is are was were am did does has had"))
+_QUESTIONS = _INVERTED | frozenset(words_of("who what where when why how which whose whether"))
 _ASKED = frozenset({"do", "have", "should", "shall", "may", "must", "can", "could"})
 _COPULAS = frozenset(words_of("is are was were looks seems stays smells has have"))
 _RELATIVES = frozenset({"that", "which", "where", "what", "who"})
@@ -31,6 +32,16 @@ def is_command(words: Words) -> bool:
     if words[0] in _QUESTIONS or asks:
         return False
     return not (is_statement(words) or _remains(words))
+
+
+def is_question(words: Words) -> bool:
+    """Whether it asks how things are, or were: "is the window open", "has somebody opened it"."""
+    return words[:1] != () and words[0] in _INVERTED
+
+
+def is_report(words: Words) -> bool:
+    """Whether it tells in few words which state something is in: "the window is open now"."""
+    return len(words) <= _FIRST_WORDS and bool(_STATES & set(words[-2:])) and has_copula(words) and not wishes(words)
 
 
 def is_statement(words: Words) -> bool:

@@ -58,6 +58,9 @@ _SAME_AS = (
     (("preceded", "by"), "after"),
     (("last", "of", "all"), "finally"),
     (("to", "begin", "with"), "first"),
+    (("before", "anything", "else"), "first"),
+    (("before", "everything", "else"), "first"),
+    (("no", "lifting"), "without lifting"),
 )
 _REASONS = tuple(
     tuple(text.split())
@@ -79,7 +82,7 @@ _EDGES = (
         words_of("then next first firstly second secondly third thirdly finally lastly afterwards afterward too")
     )
 )
-_SUBJECTS = frozenset({"you", "we", "i", "have", "has", "having", "to"})
+_SUBJECTS = frozenset({"you", "we", "i", "have", "has", "having", "to", "is", "are", "was", "were"})
 
 
 def in_order(words: Words, is_action: IsAction) -> list[Words]:
@@ -91,7 +94,7 @@ def in_order(words: Words, is_action: IsAction) -> list[Words]:
     words = _with_gerunds(tuple(word for at, word in enumerate(words) if not _is_adverb(words, at)))
     for phrase, word in _SAME_AS:
         while (at := find(words, phrase)) >= 0:
-            words = (*words[:at], word, *words[at + len(phrase) :])
+            words = (*words[:at], *word.split(), *words[at + len(phrase) :])
     return _ordered(words, is_action)
 
 

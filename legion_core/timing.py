@@ -100,7 +100,7 @@ class Timing:
         if clause[0] in PERSONS - {"you", "it", "they"} or _DONE & set(clause):
             return bool(_DONE & set(clause))
         reading = self._lexicon.read(tuple(word for word in clause if word not in _AUXILIARIES))
-        if "it" in clause and not reading.things & self._things:
+        if {"it", "they", "both"} & set(clause) and not reading.things & self._things:
             return bool(reading.actions - _FAINT)
         there = "goal" in reading.things and not reading.strange
         verdicts = [reading.judge(rule) for rule in self._lexicon.tasks.values() if rule.thing in reading.things]

@@ -16,8 +16,8 @@ from legion_core.embedding import InstructionEncoder
 from legion_core.familiarity import Familiarity
 from legion_core.intent import NONE, IntentClassifier
 from legion_core.language import MARGIN, THRESHOLD, Candidate, Resolution, TaskResolver
-from legion_core.lexicon import PLACES, Lexicon, Reading, Rule
-from legion_core.mood import NEGATIONS
+from legion_core.lexicon import ELSEWHERE, PLACES, Lexicon, Reading, Rule
+from legion_core.mood import NEGATIONS, is_question, is_report
 from legion_core.phrases import Phrases
 from legion_core.spaces import Float32
 from legion_core.spelling import Speller
@@ -162,17 +162,44 @@ class Interpreter:
         if (name := self._mission(wanted)) is not None:
             return MissionCall(name)
         outcome = self._sequence(wanted)
-        return outcome if spoken(wanted) in self._exact else self._judged(outcome, words, self._parts(wanted))
+        if spoken(wanted) in self._exact:
+            return outcome
+        groups = self._groups(wanted)
+        outcome = self._judged(outcome, words, wanted, [part for group in groups for part in group])
+        return self._doubted(outcome, groups) if isinstance(outcome, Tasks) else outcome
 
     def words(self, sentence: str) -> Words:
         """The words of a sentence, without misspellings, and aliases replaced by what they stand for."""
         return self._lexicon.translated(self._speller.correct(words_of(sentence)))
 
-    def _judged(self, outcome: Outcome, words: Words, parts: Sequence[Words]) -> Outcome:
+    def _doubted(self, tasks: Tasks, groups: Sequence[Sequence[Words]]) -> Outcome:
+        """The tasks, unless a part of several seems to be left out or done twice."""
+        names = tasks.names
+        parts = [part for group in groups for part in group]
+        forgotten = self._forgotten(names, parts) if max(len(groups), len(names)) > 1 else None
+        if forgotten:
+            return Refused(f"{text_of(forgotten)!r} is not understood")
+        twice = [name for at, name in enumerate(names) if name in names[: max(at - 1, 0)]]
+        if twice and not any(_AGAIN & set(part) for part in parts):
+            return Refused(f"{twice[0]} seems to be asked for twice: say 'again' where that is meant")
+        return tasks
+
+    def _forgotten(self, names: Sequence[str], parts: Sequence[Words]) -> Words | None:
+        """The first part that names a thing which none of the tasks is about."""
+        rules = [self._lexicon.tasks.get(name) for name in names]
+        meant = {"it", "hand", ELSEWHERE}
+        for rule in rules:
+            if rule is None:
+                return None
+            meant |= {rule.thing, *rule.near} | ({"goal", "puck"} if rule.moves else set())
+        return next((part for part in parts if self._lexicon.read(part).things - meant), None)
+
+    def _judged(self, outcome: Outcome, words: Words, wanted: Words, parts: Sequence[Words]) -> Outcome:
         """What the rules have made of a sentence, unless the classifier is sure that it means something else.
 
         Args:
             words: all of them, as the classifier has learned them.
+            wanted: those without courtesies.
             parts: what they ask for, part by part.
         """
         names = outcome.names if isinstance(outcome, Tasks) else ()
@@ -191,18 +218,21 @@ class Interpreter:
         known = Tasks((task,), probability) if task in self._known else None
         if len(names) > 1:
             return known if known and probability >= ONE else outcome
-        if names and (task == NONE or (names != (task,) and probability < LIKELY)):
-            unlikely = task != NONE or probability > DOUBTED
+        if names and (task == NONE or (names != (task,) and probability < SURE)):
+            meant = self._learned(wanted, LIKELY)
+            unlikely = (task != NONE or probability > DOUBTED) and not (meant and meant.names == names)
             return self._refusal(words, words, self._resolve(words)) if unlikely else outcome
-        obeyed = names != (task,) and probability >= LIKELY and not self._only_forbids(parts)
+        obeyed = names != (task,) and probability >= LIKELY and not self._asks_for_nothing(parts)
         return known if known and obeyed else outcome
 
     def _by_clauses(self, clauses: Sequence[Words]) -> Tasks | None:
         """The tasks, where the classifier takes clauses for different ones; without names if one clause is none."""
         names: list[str] = []
         odds = []
-        for part in self._filled(clauses) if len(clauses) > 1 else []:
-            if not (part.reading.things or part.reading.actions or part.reading.strange):
+        parts = self._filled(clauses) if len(clauses) > 1 else []
+        for part, after in itertools.zip_longest(parts, parts[1:]):
+            nothing = not (part.reading.things or part.reading.actions or part.reading.strange)
+            if nothing or self._undone(part, after):
                 continue
             task, probability = self._opinion(part.words)
             clear = task in self._known and probability >= LIKELY and not _CONDITIONS & set(part.said)
@@ -218,15 +248,14 @@ class Interpreter:
         first, second = (self._lexicon.tasks.get(name) for name in (before, task))
         return bool(first and second and first.moves and first.moves == second.moves and _PRONOUNS & set(part.said))
 
-    def _only_forbids(self, parts: Sequence[Words]) -> bool:
-        """Whether a sentence begins with a negation, or as a remark does, and no part of it asks for something."""
-        if parts and not (_forbids(parts[0]) or self._lexicon.begins_as_remark(parts[0])):
+    def _asks_for_nothing(self, parts: Sequence[Words]) -> bool:
+        """Whether a sentence is a report, or begins as a prohibition, question or remark and no part is a command."""
+        first = parts[0] if parts else ()
+        if is_report(first) and len(parts) == 1:
+            return True
+        if first and not (_forbids(first) or is_question(first) or self._lexicon.begins_as_remark(first)):
             return False
         return not any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
-
-    def _parts(self, words: Words) -> list[Words]:
-        """The parts of all clauses, in the order of their execution."""
-        return [part for group in self._groups(words) for part in group]
 
     def _groups(self, words: Words) -> list[list[Words]]:
         """The clauses in the order of their execution, each as the parts it joins; a known sentence stays whole."""
@@ -257,7 +286,8 @@ class Interpreter:
         if any(stops):
             return Control.STOP
         parts = self._filled([part for group in groups for part in group])
-        remarks = [part for part in parts if self._leads(part)]
+        pairs = itertools.zip_longest(parts, parts[1:])
+        remarks = [part for part, after in pairs if self._leads(part) or self._undone(part, after)]
         if len(remarks) == len(parts):
             remarks = []
         left_out = {id(part) for part in (*remarks, *self._approaches(parts))}
@@ -308,21 +338,27 @@ class Interpreter:
         return [parts[i] for i in kept], [each[i] for i in kept]
 
     def _warns(self, part: _Part, rule: Rule) -> bool:
-        """Whether a part forbids what that task never does anyway."""
-        positive = tuple(word for word in part.words if word not in NEGATIONS)
-        reading = self._lexicon.read(positive)
-        return (
-            not part.reading.command
-            and len(positive) < len(part.words)
-            and rule.thing in reading.things
-            and reading.judge(rule) is False
-        )
+        """Whether a part forbids what that task never does anyway: another action, or one at another thing."""
+        forbidden = _forbidden(part.words)
+        if not forbidden or (part.reading.command and not _forbids(part.words)):
+            return False
+        reading = self._lexicon.read(forbidden)
+        if rule.thing in reading.things:
+            return reading.judge(rule) is False and "touch" not in forbidden
+        return bool(reading.things - PLACES) and rule.moves not in reading.things
 
     def _leads(self, part: _Part) -> bool:
         """Whether a part only tells why, or how things are."""
         if _CONDITIONS & set(part.said) or self._learned(part.said, ONE):
             return False
         return is_reason(part.said) or (not self._exact.get(spoken(part.said)) and self._lexicon.is_remark(part.said))
+
+    def _undone(self, part: _Part, after: _Part | None) -> bool:
+        """Whether a part only tells a state that the next one ends: "the window is open, close it"."""
+        if after is None or part.reading.command or not after.reading.command:
+            return False
+        ends = [rule for rule in self._lexicon.tasks.values() if after.reading.judge(rule)]
+        return any(rule.thing in part.reading.things and part.reading.mentions(rule.never) for rule in ends)
 
     def _approaches(self, parts: Sequence[_Part]) -> list[_Part]:
         """Parts that only move the hand, or bring it to the thing of the next one: "get over to the drawer"."""
@@ -336,7 +372,8 @@ class Interpreter:
             return False
         meant = after.reading.things
         goes = reading.actions <= {"reach", "slide", "up", "down", "put", "start"} and not reading.moved - {"hand"}
-        takes = _PREPARATIONS & set(part.said) and reading.actions <= {"reach", "lift"}
+        held = _PREPARATIONS & set(part.said) or "puck" not in things  # to lift the puck is a part of its task
+        takes = held and reading.actions <= {"reach", "lift"}
         leads_there = (goes or takes) and (things - PLACES <= meant or "it" in meant)
         return things == {"hand"} or bool(leads_there)
 
@@ -352,15 +389,20 @@ class Interpreter:
         if another or not _PRONOUNS & {*part.said, *before.said}:
             return False
         rule = self._lexicon.tasks.get(str(task.task))
-        return rule is not None and self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
+        if rule is None or part.reading.things - PLACES - {rule.thing}:
+            return False
+        return self._lexicon.read((*before.words, "and", *part.said)).judge(rule) is True
 
     def _tells(self, part: _Part) -> bool:
         """Whether a part names a state that something is in, as "once the water is running" does, and no action."""
         return not self._lexicon.is_action(part.said[0]) and not _AGAIN & set(part.said)
 
     def _several(self, parts: Sequence[_Part]) -> bool:
-        """Whether the words of the parts, as they were said, name more than one task, or one again."""
+        """Whether the words of the parts, as they were said, name more than one task, or one again, or several
+        things."""
         rules = self._lexicon.tasks
+        if len({r.thing for r in rules.values()} & set().union(*(p.reading.things - PLACES for p in parts))) > 1:
+            return True
         readings = [self._lexicon.read(part.said) for part in parts]
         named = {name for reading in readings for name, rule in rules.items() if reading.judge(rule)}
         return len(named) > 1 or any(_AGAIN & set(part.said) for part in parts)
@@ -462,8 +504,17 @@ class Interpreter:
 
 
 def _forbids(words: Words) -> bool:
-    """Whether it begins with a negation."""
-    return words[:2] == ("do", "not") or words[:1] in (("not",), ("never",))
+    """Whether it begins with a negation, or asks to leave something alone."""
+    leaves = words[:1] == ("leave",) and words[-1:] == ("alone",)
+    return leaves or words[:2] == ("do", "not") or words[:1] in (("not",), ("never",))
+
+
+def _forbidden(words: Words) -> Words:
+    """What a prohibition forbids: "lift it" in "do not lift it", the puck in "leave the puck alone"; empty if none."""
+    if words[:1] == ("leave",) and words[-1:] == ("alone",):
+        return words[1:-1]
+    positive = tuple(word for word in words if word not in NEGATIONS)
+    return positive if len(positive) < len(words) else ()
 
 
 def _says_nothing(part: _Part) -> bool:

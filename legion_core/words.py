@@ -16,19 +16,23 @@ _NUMBER = re.compile(r"(?:^|(?<=\s))(?:step )?\d\s?[).:](?=\s)")
 _ARROW = re.compile(r"->(?!\s*(?:(?:the|its|red)\s+)*(?:goal|target|dot|marker|mark|spot|point|position)\b)")
 """From one task to the next; to a place it leads elsewhere."""
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc`", "''''")
+_SIGNS = {"&": " and ", " + ": " and ", "w/o ": "without "}
 _WHOLE = {
     **{"can't": "can not", "cannot": "can not", "won't": "will not", "shan't": "shall not", "let's": "let us"},
     **{"dont": "do not", "cant": "can not", "wont": "will not", "doesnt": "does not", "didnt": "did not"},
     **{"id": "i would", "im": "i am", "ill": "i will", "lets": "let us", "thats": "that is"},
     **{"gonna": "going to", "wanna": "want to", "gotta": "got to", "gimme": "give me", "lemme": "let me"},
-    **{"u": "you", "ur": "your", "couldya": "could you", "ya": "you", "n": "and"},
+    **{"plase": "please", "plese": "please", "pleese": "please"},
+    **{"b4": "before", "u": "you", "ur": "your", "couldya": "could you", "ya": "you", "n": "and"},
 }
 _ENDINGS = {"n't": " not", "'d": " would", "'ll": " will", "'m": " am", "'re": " are", "'ve": " have", "'s": " is"}
 
 
 def words_of(sentence: str) -> Words:
     """The words of a sentence and the marks between them: "Don't stop, please!" is do, not, stop, ",", please, "!"."""
-    text = sentence.casefold().translate(_APOSTROPHES).replace("&", " and ")
+    text = sentence.casefold().translate(_APOSTROPHES)
+    for sign, meaning in _SIGNS.items():
+        text = text.replace(sign, meaning)
     text = _ARROW.sub(" then ", _NUMBER.sub(" ; ", text)).replace("->", " to ")
     text = _POSSESSIVE.sub(" ", text)
     return tuple(word for token in _TOKEN.findall(text) for word in _spelt_out(token))

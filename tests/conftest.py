@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+# before numpy and torch load: threads of several processes on few cores only wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings
