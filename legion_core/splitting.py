@@ -39,6 +39,9 @@ _DONE = tuple(
 _BEFORE_THAT = tuple(
     tuple(text.split()) for text in ("before that", "before this", "but first", "but before", "first though")
 )
+_BEFOREHAND = tuple(
+    tuple(text.split()) for text in ("first", "beforehand", "before that", "before this", "before you do that")
+)
 _AFTER = frozenset({"after", "once", "when", "having"})
 _BECAUSE = frozenset({"because", "since", "as"})
 _SUBORDINATING = _AFTER | _BECAUSE | {"before"}
@@ -113,9 +116,11 @@ def _with_gerunds(words: Words) -> Words:
 
 
 def _ordered(words: Words, is_action: IsAction) -> list[Words]:
-    if "but" in words and spoken(words)[-1] == "first":  # "press it, but open the window first"
-        at = words.index("but")
-        return _ordered(_trimmed(words[at:]), is_action) + _ordered(words[:at], is_action)
+    said = spoken(words)
+    beforehand = next((len(phrase) for phrase in _BEFOREHAND if said[-len(phrase) :] == phrase), 0)
+    if "but" in said and beforehand:  # "press it, but open the window first"
+        at, end = words.index("but"), len(_without_end(words)) - beforehand
+        return _ordered(_trimmed(words[at:end]), is_action) + _ordered(words[:at], is_action)
     words = _trimmed(words)
     if not words:
         return []
@@ -206,6 +211,11 @@ def _end_of_subordinate(words: Words, is_action: IsAction) -> int | None:
         if is_action(words[at]) and words[at - 1] not in _SUBJECTS and at > 2:
             return at
     return None
+
+
+def _without_end(words: Words) -> Words:
+    """Without the marks at the end."""
+    return _without_end(words[:-1]) if words and words[-1] in PUNCTUATION else words
 
 
 def _trimmed(words: Words) -> Words:

@@ -223,7 +223,7 @@ class Interpreter:
             unlikely = (task != NONE or probability > DOUBTED) and not (meant and meant.names == names)
             return self._refusal(words, words, self._resolve(words)) if unlikely else outcome
         obeyed = names != (task,) and probability >= LIKELY and not self._asks_for_nothing(parts)
-        return known if known and obeyed else outcome
+        return known if known and obeyed and (names or not self._asks_for_opposite(task, parts)) else outcome
 
     def _by_clauses(self, clauses: Sequence[Words]) -> Tasks | None:
         """The tasks, where the classifier takes clauses for different ones; without names if one clause is none."""
@@ -256,6 +256,15 @@ class Interpreter:
         if first and not (_forbids(first) or is_question(first) or self._lexicon.begins_as_remark(first)):
             return False
         return not any(self._lexicon.read(part).command and not self._lexicon.is_remark(part) for part in parts)
+
+    def _asks_for_opposite(self, task: str, parts: Sequence[Words]) -> bool:
+        """Whether all that is said asks for what that task never does to its thing: "I want the drawer opened"."""
+        rule = self._lexicon.tasks.get(task)
+        if rule is None or len(parts) != 1:
+            return False
+        reading = self._lexicon.read(parts[0])
+        plain = reading.command and rule.thing in reading.things and not reading.strange
+        return plain and reading.mentions(rule.never) and not reading.mentions(rule.does)
 
     def _groups(self, words: Words) -> list[list[Words]]:
         """The clauses in the order of their execution, each as the parts it joins; a known sentence stays whole."""

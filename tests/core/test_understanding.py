@@ -143,6 +143,8 @@ def test_every_sentence_of_the_bundle_means_its_task(interpreter: Interpreter, s
         ("before anything else unplug the peg, then slide the window open", ("peg-unplug-side", "window-open")),
         ("shut the window, grab the peg and pull it out", ("window-close", "peg-unplug-side")),
         ("close window + close drawer", ("window-close", "drawer-close")),
+        ("I want the window shut, but unplug the peg before that.", ("peg-unplug-side", "window-close")),
+        ("press the button, but open the window first", ("window-open", "button-press-topdown")),
         ("close the window and do not close the drawer", ("window-close",)),
         ("move your gripper to the goal marker, leave the puck alone", ("reach",)),
         ("push the puck to the red dot", ("push",)),
@@ -201,6 +203,7 @@ def test_a_sequence_is_refused_with_the_part_that_is_not_understood(
         "the window must stay open",
         "close the drawer when I tell you",
         "the window is open now",
+        "I'd like the drawer opened, please",
         "has somebody turned on the faucet",
     ],
 )
