@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import JointState
@@ -89,6 +90,11 @@ class CommandOutput:
         self._robot.publish(self._message(joints))
         if gripper is not None:
             self._gripper.publish(float64_array(self._profile.gripper.commanded(gripper)))
+
+    def wait_heard(self, timeout_s: float) -> None:
+        """Until whoever listens has what was sent, so long at most: what is under way is lost when a process ends."""
+        for publisher in self._publishers:
+            publisher.wait_for_all_acked(Duration(seconds=timeout_s))
 
     def destroy(self) -> None:
         """Speak no longer."""

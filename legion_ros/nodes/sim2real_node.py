@@ -42,6 +42,8 @@ LISTEN_S = 3.0
 """A node that starts waits so long at most for word of a stop that was engaged before; discovery on a loaded machine
 takes more than a second."""
 LISTENING = "listening for an emergency stop that was engaged before"
+HEARD_S = 0.3
+"""At its end it waits so long at most for the robot to have its last commands: without them the arm stops abruptly."""
 ECHO_S = 0.3
 ECHOING = "the emergency stop was engaged a moment ago: ask again"
 """A stop is not cleared sooner: watchdog_node says again what it hears, and its word would engage it anew."""
@@ -144,6 +146,8 @@ class Sim2RealNode(ManagedNode):
         """Obey no more actions. Returns whether the arm is at rest; a simulated one is no longer there to brake."""
         if self.active:
             self.trigger_deactivate()
+        if self._resting and not self._simulated and self._sim2real is not None:
+            self._output.wait_heard(HEARD_S)
         return self._resting or self._simulated
 
     # emergency stop

@@ -342,8 +342,7 @@ def test_a_process_that_is_ended_brakes_first(bench: Any, number: signal.Signals
             assert bench.until(moves)
             process.send_signal(number)
             assert bench.until(lambda: process.poll() is not None)
-            bench.settle(0.1)
-            assert way() == 0.0
+            assert bench.until(lambda: way() == 0.0), "the last commands that come say that the arm rests"
             assert process.returncode == 0
         finally:
             process.kill()
