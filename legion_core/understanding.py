@@ -165,18 +165,22 @@ class Interpreter:
         if spoken(wanted) in self._exact:
             return outcome
         groups = self._groups(wanted)
-        outcome = self._judged(outcome, words, wanted, [part for group in groups for part in group])
-        return self._doubted(outcome, groups) if isinstance(outcome, Tasks) else outcome
+        parts = [part for group in groups for part in group]
+        outcome = self._judged(outcome, words, wanted, parts)
+        return self._doubted(outcome, parts, len(groups) > 1) if isinstance(outcome, Tasks) else outcome
 
     def words(self, sentence: str) -> Words:
         """The words of a sentence, without misspellings, and aliases replaced by what they stand for."""
         return self._lexicon.translated(self._speller.correct(words_of(sentence)))
 
-    def _doubted(self, tasks: Tasks, groups: Sequence[Sequence[Words]]) -> Outcome:
-        """The tasks, unless a part of several seems to be left out or done twice."""
+    def _doubted(self, tasks: Tasks, parts: Sequence[Words], ordered: bool) -> Outcome:
+        """The tasks, unless a part of several seems to be left out or done twice.
+
+        Args:
+            ordered: one part was said to follow another.
+        """
         names = tasks.names
-        parts = [part for group in groups for part in group]
-        forgotten = self._forgotten(names, parts) if max(len(groups), len(names)) > 1 else None
+        forgotten = self._forgotten(names, parts) if ordered or len(names) > 1 else None
         if forgotten:
             return Refused(f"{text_of(forgotten)!r} is not understood")
         twice = [name for at, name in enumerate(names) if name in names[: max(at - 1, 0)]]
@@ -514,13 +518,17 @@ class Interpreter:
 
 def _forbids(words: Words) -> bool:
     """Whether it begins with a negation, or asks to leave something alone."""
-    leaves = words[:1] == ("leave",) and words[-1:] == ("alone",)
-    return leaves or words[:2] == ("do", "not") or words[:1] in (("not",), ("never",))
+    return _leaves_alone(words) or words[:2] == ("do", "not") or words[:1] in (("not",), ("never",))
+
+
+def _leaves_alone(words: Words) -> bool:
+    """Whether it asks to leave something alone."""
+    return words[:1] == ("leave",) and words[-1:] == ("alone",)
 
 
 def _forbidden(words: Words) -> Words:
     """What a prohibition forbids: "lift it" in "do not lift it", the puck in "leave the puck alone"; empty if none."""
-    if words[:1] == ("leave",) and words[-1:] == ("alone",):
+    if _leaves_alone(words):
         return words[1:-1]
     positive = tuple(word for word in words if word not in NEGATIONS)
     return positive if len(positive) < len(words) else ()

@@ -216,7 +216,7 @@ def test_what_seems_to_be_left_out_or_done_twice_is_asked_about(interpreter: Int
     assert isinstance(twice, Refused)
     assert "window-open seems to be asked for twice" in str(twice)
     first_task_only = Tasks(("window-close",))
-    outcome = interpreter._doubted(first_task_only, [[("close", "the", "window")], [("the", "drawer", "too")]])
+    outcome = interpreter._doubted(first_task_only, [("close", "the", "window"), ("the", "drawer", "too")], True)
     assert str(outcome) == "'the drawer too' is not understood"
 
 
